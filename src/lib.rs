@@ -1,0 +1,23 @@
+//! cassport takes data out of Apache Cassandra by reading its files, with no live cluster.
+//!
+//! Layers, each using only what stands below it (`tests/integration/layers.rs` checks the arrows):
+//!
+//! ```text
+//! cli        the command line
+//! extract    plan, splits, workers, seal
+//! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
+//! merge      partitions, rows, cells of many sources into one; expiry
+//! sstable    Data.db and its companions
+//! rows       rows, cells, deletions, and their encoding
+//! schema     keyspaces and tables                          dht      tokens
+//! cql        types and their order                         io       bytes and files
+//! ```
+
+pub mod cql;
+pub mod dht;
+pub mod error;
+pub mod io;
+pub mod rows;
+pub mod schema;
+
+pub use error::{Error, ErrorClass, Result};

@@ -1,0 +1,2 @@
+//! The cassport binary.
+fn main() {}

@@ -1,0 +1,17 @@
+//! Rows as Cassandra's storage engine knows them since 3.0: cells, rows, range tombstone markers, deletions.
+//!
+//! Nothing here owns a value. A [`Row`] is a reusable list of numbers and of [`Span`]s into some bytes (a decompressed
+//! window of Data.db, or the arena of a merge); whoever passes a row on passes the bytes with it, as a [`RowView`].
+
+mod cell;
+mod clustering;
+pub mod codec;
+mod counter;
+mod deletion;
+mod row;
+
+pub use cell::{Cell, LocalDeletionTime, NO_TTL, Span};
+pub use clustering::{ClusteringKind, ClusteringValue, Marker};
+pub use counter::{CounterShard, counter_total, merge_counter_contexts};
+pub use deletion::{DeletionTime, LivenessInfo, NO_TIMESTAMP};
+pub use row::{ComplexDeletion, Row, RowView};
