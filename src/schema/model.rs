@@ -83,6 +83,8 @@ pub struct DroppedColumn {
     pub name: String,
     /// Type at the time, with user-defined types expanded to tuples.
     pub cql_type: CqlType,
+    /// True if the type stood without `frozen<…>`: a non-frozen user-defined type is a plain `tuple<…>` here.
+    pub multi_cell: bool,
     /// Static or regular.
     pub kind: ColumnKind,
     /// Cells with a write time up to this (µs) are gone.

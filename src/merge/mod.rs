@@ -1,0 +1,20 @@
+//! Many sources into one: partitions in token order, rows in clustering order, cells by Cassandra's rules; then what is
+//! live at one instant. Knows no files: a source is a [`PartitionSource`].
+//!
+//! * [`PartitionMerge`] finds the partitions that several sources share.
+//! * `unfiltereds` walks the rows and range tombstones of one such partition.
+//! * `reconcile` decides between cells, `purge` what a reader at the clock sees.
+
+mod heap;
+mod order;
+mod partitions;
+mod purge;
+mod reconcile;
+mod source;
+mod unfiltereds;
+
+pub use order::ClusteringOrder;
+pub use partitions::{PartitionMerge, RowSink};
+pub use purge::MergeBooks;
+pub use reconcile::TieBreak;
+pub use source::{PartitionSource, Unfiltered};

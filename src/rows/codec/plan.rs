@@ -1,0 +1,179 @@
+//! [`RowCodec`]: what the header of one SSTable and the schema of its table say about each column, worked out once.
+
+use crate::cql::CqlType;
+use crate::error::DecodeError;
+use crate::schema::{ColumnKind, ColumnMetadata, TableMetadata};
+
+use super::header::{HeaderColumn, SerializationHeader, sort_columns};
+
+/// What becomes of a column's cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// They are cells of the table's column with this index.
+    Keep(u16),
+    /// The column was dropped and not added again.
+    Dropped,
+    /// The schema does not know the column at all.
+    Unknown,
+}
+
+/// What to do with one column of the header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ColumnPlan {
+    pub(super) fate: Fate,
+    /// One cell per element.
+    pub(super) complex: bool,
+    /// Length of values that are written without one; `u32::MAX` for those written with one.
+    pub(super) fixed_len: u32,
+    /// Cells written up to this are gone, although the column is there (dropped and added again).
+    pub(super) dropped_micros: i64,
+}
+
+impl ColumnPlan {
+    /// True if a cell needs nothing but to be read and kept: the hot path asks only this.
+    #[inline]
+    pub(super) fn kept(&self) -> Option<u16> {
+        match self.fate {
+            Fate::Keep(column) => Some(column),
+            Fate::Dropped | Fate::Unknown => None,
+        }
+    }
+}
+
+/// `u32::MAX`: the value has its length before it.
+pub(super) const VARIABLE: u32 = u32::MAX;
+
+/// A column that the SSTable has and the schema does not (for Cassandra an error; its cells are counted as hidden).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownColumn {
+    /// Name.
+    pub name: String,
+    /// Static or regular.
+    pub kind: ColumnKind,
+}
+
+/// How to decode the rows of one SSTable into rows of one table.
+#[derive(Debug, Clone)]
+pub struct RowCodec {
+    pub(super) min_timestamp: i64,
+    pub(super) min_local_deletion_time: i64,
+    pub(super) min_ttl: i32,
+    /// Unsigned local deletion times and one-byte live deletions, from `oa` on.
+    pub(super) uint_deletion_time: bool,
+    /// Fixed length or [`VARIABLE`] of each clustering column.
+    pub(super) clustering: Vec<u32>,
+    pub(super) statics: Vec<ColumnPlan>,
+    pub(super) regulars: Vec<ColumnPlan>,
+    /// False if the columns of the file come in another order than those of the table, so that cells must be sorted.
+    pub(super) in_order: bool,
+    /// Values of the `empty` type may hold bytes all the same (CASSANDRA-15778): only the row's size can be trusted.
+    pub(super) empty_value_column: bool,
+}
+
+impl RowCodec {
+    /// Works out the plan for an SSTable with `header` of `table`, and the columns that the schema does not know.
+    ///
+    /// `uint_deletion_time`: `Version::has_uint_deletion_time`.
+    pub fn new(
+        table: &TableMetadata,
+        header: &SerializationHeader,
+        uint_deletion_time: bool,
+    ) -> Result<(Self, Vec<UnknownColumn>), DecodeError> {
+        if header.clustering_types.len() != table.clustering.len() {
+            return Err(DecodeError::invalid(
+                format!(
+                    "the file has {} clustering columns, the schema of {} has {}",
+                    header.clustering_types.len(),
+                    table.qualified_name(),
+                    table.clustering.len()
+                ),
+                0,
+            ));
+        }
+        let clustering = header.clustering_types.iter().map(|t| fixed(&t.cql_type)).collect();
+        let mut unknown = Vec::new();
+        let statics =
+            plans(&header.statics, &table.statics, ColumnKind::Static, table, &mut unknown);
+        let regulars =
+            plans(&header.regulars, &table.regulars, ColumnKind::Regular, table, &mut unknown);
+        let ascending =
+            |plans: &[ColumnPlan]| plans.iter().filter_map(ColumnPlan::kept).is_sorted();
+        let in_order = ascending(&statics) && ascending(&regulars);
+        let empty_value_column = header.regulars.iter().any(|c| c.cql_type == CqlType::Empty);
+        let codec = Self {
+            min_timestamp: header.min_timestamp,
+            min_local_deletion_time: header.min_local_deletion_time,
+            min_ttl: header.min_ttl,
+            uint_deletion_time,
+            clustering,
+            statics,
+            regulars,
+            in_order,
+            empty_value_column,
+        };
+        Ok((codec, unknown))
+    }
+
+    /// True if every partition has a static row (possibly empty).
+    pub fn has_static(&self) -> bool {
+        !self.statics.is_empty()
+    }
+}
+
+fn fixed(cql_type: &CqlType) -> u32 {
+    cql_type.fixed_len().and_then(|len| u32::try_from(len).ok()).unwrap_or(VARIABLE)
+}
+
+fn plans(
+    header: &[HeaderColumn],
+    columns: &[ColumnMetadata],
+    kind: ColumnKind,
+    table: &TableMetadata,
+    unknown: &mut Vec<UnknownColumn>,
+) -> Vec<ColumnPlan> {
+    let mut header = header.to_vec();
+    for column in &mut header {
+        let frozen_in_schema = match columns.iter().find(|c| c.name == column.name) {
+            Some(known) => !known.cql_type.is_multi_cell(),
+            None => dropped(table, column, kind).is_some_and(|d| !d.multi_cell),
+        };
+        // CASSANDRA-15035: 3.0 does not write FrozenType around a user-defined type, 3.6 and later do.
+        if frozen_in_schema && matches!(column.cql_type, CqlType::Udt { .. }) {
+            column.cql_type = column.cql_type.clone().freeze();
+        }
+    }
+    sort_columns(&mut header);
+    header
+        .iter()
+        .map(|column| {
+            let dropped = dropped(table, column, kind);
+            let complex = column.cql_type.is_multi_cell();
+            let known = columns
+                .iter()
+                .position(|c| c.name == column.name && c.cql_type.is_multi_cell() == complex)
+                .and_then(|index| u16::try_from(index).ok());
+            let fate = match (known, dropped) {
+                (Some(index), _) => Fate::Keep(index),
+                (None, Some(_)) => Fate::Dropped,
+                (None, None) => {
+                    unknown.push(UnknownColumn { name: column.name.clone(), kind });
+                    Fate::Unknown
+                }
+            };
+            ColumnPlan {
+                fate,
+                complex,
+                fixed_len: fixed(&column.cql_type),
+                dropped_micros: dropped.map_or(i64::MIN, |d| d.dropped_micros),
+            }
+        })
+        .collect()
+}
+
+fn dropped<'t>(
+    table: &'t TableMetadata,
+    column: &HeaderColumn,
+    kind: ColumnKind,
+) -> Option<&'t crate::schema::DroppedColumn> {
+    table.dropped.iter().find(|d| d.name == column.name && d.kind == kind)
+}

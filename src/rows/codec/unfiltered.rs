@@ -1,0 +1,612 @@
+//! Decoding of partitions from bytes: the hot path.
+//!
+//! ```text
+//! partition   := bytes16 key, deletion, [static row], unfiltered*, u8 01
+//! deletion    := before oa: i32 local deletion time, i64 marked-for-delete-at
+//!                from oa:   u8 80 = live; else i64 marked-for-delete-at, u32 local deletion time. A first byte with
+//!                           0x80 and more bits is a negative time (5.0 writes what it cannot read back)
+//! row         := u8 flags, [u8 extended], clustering, uv body size, body
+//! body        := uv previous size, [uv ts, [uv ttl, uv ldt]], [uv ts, uv ldt], [subset], columns
+//! column      := simple: cell; complex: [uv ts, uv ldt], uv count, cells
+//! cell        := u8 flags, [uv ts], [uv ldt], [uv ttl], [bytesV path], [value]
+//! marker      := u8 02, u8 kind, u16 size, values, uv body size, uv previous size, uv ts, uv ldt, [uv ts, uv ldt]
+//! ```
+//! All times are differences to the header's minima. The body size counts what follows its own vint.
+//!
+//! A decoder gets a window of bytes that begins at an unfiltered and may end anywhere. It decodes one unfiltered if all of
+//! it is there, and otherwise says how many bytes it needs; nothing is kept between calls but the [`Row`] it fills.
+
+use std::sync::Arc;
+
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::io::ByteReader;
+use crate::rows::{
+    Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, LivenessInfo,
+    LocalDeletionTime, Marker, NO_TIMESTAMP, NO_TTL, Row, Span,
+};
+
+use super::flags::{
+    CELL_ALL, CELL_DELETED, CELL_EMPTY_VALUE, CELL_EXPIRING, CELL_ROW_TIMESTAMP, CELL_ROW_TTL,
+    END_OF_PARTITION, EXT_IS_STATIC, EXT_SCYLLA_SHADOWABLE, EXT_SHADOWABLE, EXTENSION,
+    HAS_ALL_COLUMNS, HAS_COMPLEX_DELETION, HAS_DELETION, HAS_TIMESTAMP, HAS_TTL, IS_MARKER,
+};
+use super::header::low_i32;
+use super::plan::{ColumnPlan, Fate, RowCodec, VARIABLE};
+
+/// What one call to the decoder found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A row, static or not, of this many bytes; it is in the [`Row`].
+    Row(usize),
+    /// A range tombstone marker of this many bytes; its values are in the [`Row`]'s clustering.
+    Marker(usize, Marker),
+    /// The end of the partition, one byte.
+    End,
+    /// The window ends before the unfiltered does; at least this many bytes are needed.
+    Need(usize),
+}
+
+/// The head of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionHead {
+    /// Key, in the window.
+    pub key: Span,
+    /// Deletion of the whole partition.
+    pub deletion: DeletionTime,
+    /// Bytes up to the static row or first unfiltered.
+    pub len: usize,
+}
+
+/// Decodes the rows of one SSTable, one after the other.
+#[derive(Debug)]
+pub struct RowDecoder {
+    codec: Arc<RowCodec>,
+    /// Columns present in a row of a table with 64 columns or more.
+    present: Vec<bool>,
+    /// Cells of dropped columns so far.
+    pub cells_dropped: u64,
+    /// Cells of columns that the schema does not know, so far.
+    pub cells_hidden: u64,
+}
+
+const DEFAULT_WINDOW: usize = 4096;
+
+fn span(start: usize, len: usize) -> Result<Span, DecodeError> {
+    match (u32::try_from(start), u32::try_from(len)) {
+        (Ok(start), Ok(len)) => Ok(Span { start, len }),
+        _ => Err(DecodeError::invalid("a row of more than 4 GiB", start as u64)),
+    }
+}
+
+/// Takes bytes and returns where they are.
+#[inline]
+fn take_span(r: &mut ByteReader<'_>, len: usize, what: &'static str) -> Result<Span, DecodeError> {
+    let start = r.position();
+    r.skip(len, what)?;
+    span(start, len)
+}
+
+fn is_truncated(error: &DecodeError) -> bool {
+    matches!(error.kind, DecodeErrorKind::Truncated { .. })
+}
+
+impl RowDecoder {
+    /// A decoder for files with this plan.
+    pub fn new(codec: Arc<RowCodec>) -> Self {
+        Self { codec, present: Vec::new(), cells_dropped: 0, cells_hidden: 0 }
+    }
+
+    /// The plan.
+    pub fn codec(&self) -> &RowCodec {
+        &self.codec
+    }
+
+    /// Reads the head of a partition; `Err(needed)` inside if the window is too short.
+    pub fn partition_head(
+        &self,
+        window: &[u8],
+    ) -> Result<Result<PartitionHead, usize>, DecodeError> {
+        let mut r = ByteReader::new(window);
+        match self.read_head(&mut r) {
+            Ok(head) => Ok(Ok(head)),
+            // The longest head: a key of 65,535 bytes with its length, and a deletion of 12.
+            Err(error) if is_truncated(&error) => {
+                Ok(Err((window.len() * 2).clamp(32, 2 + 65_535 + 12)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_head(&self, r: &mut ByteReader<'_>) -> Result<PartitionHead, DecodeError> {
+        let len = usize::from(r.read_u16("partition key")?);
+        let key = take_span(r, len, "partition key")?;
+        let deletion = read_deletion_time(r, self.codec.uint_deletion_time)?;
+        Ok(PartitionHead { key, deletion, len: r.position() })
+    }
+
+    /// Decodes the unfiltered at the start of `window` into `row`.
+    ///
+    /// `previous`: size of the unfiltered before it, or of the partition's head for the first one.
+    pub fn decode(
+        &mut self,
+        window: &[u8],
+        previous: u64,
+        row: &mut Row,
+    ) -> Result<Step, DecodeError> {
+        let mut r = ByteReader::new(window);
+        match self.decode_head(&mut r, row) {
+            Ok(Head::End) => Ok(Step::End),
+            Ok(Head::Row { flags, extended, end }) => {
+                let Some(body) = window.get(..end) else { return Ok(Step::Need(end)) };
+                let mut r = ByteReader::at(body, r.position());
+                self.decode_row(&mut r, flags, extended, previous, row)?;
+                Ok(Step::Row(end))
+            }
+            Ok(Head::Marker { kind, end }) => {
+                let Some(body) = window.get(..end) else { return Ok(Step::Need(end)) };
+                let mut r = ByteReader::at(body, r.position());
+                let marker = self.decode_marker(&mut r, kind, previous)?;
+                Ok(Step::Marker(end, marker))
+            }
+            Err(error) if is_truncated(&error) => {
+                Ok(Step::Need(window.len().saturating_mul(2).max(DEFAULT_WINDOW)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline]
+    fn decode_head(&self, r: &mut ByteReader<'_>, row: &mut Row) -> Result<Head, DecodeError> {
+        row.clear();
+        let flags = r.read_u8("row flags")?;
+        if flags & END_OF_PARTITION != 0 {
+            if flags != END_OF_PARTITION {
+                return Err(tag("end of partition", u64::from(flags), 0));
+            }
+            return Ok(Head::End);
+        }
+        if flags & IS_MARKER != 0 {
+            if flags != IS_MARKER {
+                return Err(tag("marker flags", u64::from(flags), 0));
+            }
+            let code = r.read_u8("marker kind")?;
+            let kind = match ClusteringKind::from_code(code) {
+                Some(kind) if kind != ClusteringKind::Clustering => kind,
+                _ => return Err(tag("marker kind", u64::from(code), 1)),
+            };
+            let size = usize::from(r.read_u16("marker size")?);
+            if size > self.codec.clustering.len() {
+                return Err(r.error(DecodeErrorKind::Limit {
+                    what: "number of values of a bound",
+                    found: size as u64,
+                    limit: self.codec.clustering.len() as u64,
+                }));
+            }
+            self.read_clustering(r, size, row)?;
+            return Ok(Head::Marker { kind, end: read_end(r)? });
+        }
+        let extended = if flags & EXTENSION != 0 { r.read_u8("extended flags")? } else { 0 };
+        if extended & !(EXT_IS_STATIC | EXT_SHADOWABLE | EXT_SCYLLA_SHADOWABLE) != 0 {
+            return Err(tag("extended flags", u64::from(extended), 1));
+        }
+        if flags & HAS_TTL != 0 && flags & HAS_TIMESTAMP == 0 {
+            return Err(tag("row flags", u64::from(flags), 0));
+        }
+        if extended & EXT_IS_STATIC == 0 {
+            self.read_clustering(r, self.codec.clustering.len(), row)?;
+        }
+        Ok(Head::Row { flags, extended, end: read_end(r)? })
+    }
+
+    #[inline]
+    fn read_clustering(
+        &self,
+        r: &mut ByteReader<'_>,
+        size: usize,
+        row: &mut Row,
+    ) -> Result<(), DecodeError> {
+        let mut header = 0;
+        for (i, &fixed_len) in self.codec.clustering.iter().take(size).enumerate() {
+            if i % 32 == 0 {
+                header = r.read_uvint("clustering header")?;
+            }
+            let bits = (header >> (2 * (i % 32))) & 3;
+            let value = match bits {
+                0 if fixed_len != VARIABLE => {
+                    ClusteringValue::Value(take_span(r, fixed_len as usize, "clustering value")?)
+                }
+                0 => {
+                    // Not checked against the window here: a short window is asked to grow.
+                    let start = r.position();
+                    let len = r.read_uvint("length of a clustering value")?;
+                    if len > MAX_CLUSTERING_VALUE {
+                        return Err(DecodeError::new(
+                            DecodeErrorKind::Limit {
+                                what: "length of a clustering value",
+                                found: len,
+                                limit: MAX_CLUSTERING_VALUE,
+                            },
+                            start as u64,
+                        ));
+                    }
+                    let len = usize::try_from(len).unwrap_or(usize::MAX);
+                    ClusteringValue::Value(take_span(r, len, "clustering value")?)
+                }
+                1 => ClusteringValue::Value(take_span(r, 0, "clustering value")?),
+                _ => ClusteringValue::Null,
+            };
+            row.clustering.push(value);
+        }
+        Ok(())
+    }
+
+    fn decode_marker(
+        &self,
+        r: &mut ByteReader<'_>,
+        kind: ClusteringKind,
+        previous: u64,
+    ) -> Result<Marker, DecodeError> {
+        check_previous(r, previous)?;
+        let first = self.read_delta_deletion(r)?;
+        let (end, start) = if kind.is_boundary() {
+            (first, self.read_delta_deletion(r)?)
+        } else if kind.is_start() {
+            (DeletionTime::LIVE, first)
+        } else {
+            (first, DeletionTime::LIVE)
+        };
+        r.finish("marker size")?;
+        Ok(Marker { kind, end, start })
+    }
+
+    #[inline]
+    fn decode_row(
+        &mut self,
+        r: &mut ByteReader<'_>,
+        flags: u8,
+        extended: u8,
+        previous: u64,
+        row: &mut Row,
+    ) -> Result<(), DecodeError> {
+        let is_static = extended & EXT_IS_STATIC != 0;
+        check_previous(r, if is_static { 0 } else { previous })?;
+        if flags & HAS_TIMESTAMP != 0 {
+            row.liveness.timestamp = self.read_timestamp(r)?;
+            if flags & HAS_TTL != 0 {
+                row.liveness.ttl = self.read_ttl(r)?;
+                row.liveness.local_deletion_time = self.read_local_deletion_time(r)?;
+                row.has_times = true;
+            }
+        }
+        if flags & HAS_DELETION != 0 {
+            row.deletion = self.read_delta_deletion(r)?;
+            row.shadowable = extended & EXT_SHADOWABLE != 0;
+        }
+        if extended & EXT_SCYLLA_SHADOWABLE != 0 {
+            self.read_delta_deletion(r)?;
+        }
+        let codec = Arc::clone(&self.codec);
+        let plans = if is_static { &codec.statics } else { &codec.regulars };
+        let complex_deletion = flags & HAS_COMPLEX_DELETION != 0;
+        if flags & HAS_ALL_COLUMNS != 0 {
+            for plan in plans {
+                self.read_column(r, plan, complex_deletion, row)?;
+            }
+        } else if plans.len() < 64 {
+            let missing = r.read_uvint("column subset")?;
+            if plans.len() < 64 && missing >> plans.len() != 0 {
+                return Err(
+                    r.error(DecodeErrorKind::InvalidTag { what: "column subset", value: missing })
+                );
+            }
+            for (i, plan) in plans.iter().enumerate() {
+                if missing & (1 << i) == 0 {
+                    self.read_column(r, plan, complex_deletion, row)?;
+                }
+            }
+        } else {
+            self.read_large_subset(r, plans.len())?;
+            let present = std::mem::take(&mut self.present);
+            for (plan, _) in plans.iter().zip(&present).filter(|&(_, &there)| there) {
+                self.read_column(r, plan, complex_deletion, row)?;
+            }
+            self.present = present;
+        }
+        if codec.empty_value_column && !r.is_empty() {
+            r.skip(r.remaining(), "value of an empty column")?;
+        }
+        r.finish("row size")?;
+        if !codec.in_order {
+            row.cells.sort_by_key(|cell| cell.column);
+            row.complex.sort_by_key(|complex| complex.column);
+        }
+        Ok(())
+    }
+
+    fn read_large_subset(
+        &mut self,
+        r: &mut ByteReader<'_>,
+        columns: usize,
+    ) -> Result<(), DecodeError> {
+        let missing = r.read_uvint("column subset")?;
+        let Some(present) = (columns as u64).checked_sub(missing) else {
+            return Err(r.error(DecodeErrorKind::Limit {
+                what: "number of missing columns",
+                found: missing,
+                limit: columns as u64,
+            }));
+        };
+        self.present.clear();
+        let lists_present = present < columns as u64 / 2;
+        self.present.resize(columns, !lists_present);
+        let listed = if missing == 0 {
+            0
+        } else if lists_present {
+            present
+        } else {
+            missing
+        };
+        for _ in 0..listed {
+            let index = r.read_uvint("column index")?;
+            match usize::try_from(index).ok().and_then(|index| self.present.get_mut(index)) {
+                Some(there) => *there = lists_present,
+                None => {
+                    return Err(r.error(DecodeErrorKind::Limit {
+                        what: "column index",
+                        found: index,
+                        limit: columns as u64,
+                    }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn read_column(
+        &mut self,
+        r: &mut ByteReader<'_>,
+        plan: &ColumnPlan,
+        complex_deletion: bool,
+        row: &mut Row,
+    ) -> Result<(), DecodeError> {
+        if !plan.complex {
+            let cell = self.read_cell(r, plan, row.liveness)?;
+            self.keep(plan, cell, row);
+            return Ok(());
+        }
+        if complex_deletion {
+            let deletion = self.read_delta_deletion(r)?;
+            if let Some(column) = plan.kept()
+                && !deletion.is_live()
+                && deletion.marked_for_delete_at > plan.dropped_micros
+            {
+                row.complex.push(ComplexDeletion { column, deletion });
+            }
+        }
+        let count = r.read_uvint("number of elements")?;
+        // The least element is a byte of flags, a row timestamp and an empty path.
+        if count > r.remaining() as u64 {
+            return Err(r.error(DecodeErrorKind::Limit {
+                what: "number of elements",
+                found: count,
+                limit: r.remaining() as u64,
+            }));
+        }
+        for _ in 0..count {
+            let cell = self.read_cell(r, plan, row.liveness)?;
+            self.keep(plan, cell, row);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn keep(&mut self, plan: &ColumnPlan, mut cell: Cell, row: &mut Row) {
+        match plan.fate {
+            Fate::Keep(column)
+                if cell.timestamp > plan.dropped_micros || plan.dropped_micros == i64::MIN =>
+            {
+                cell.column = column;
+                row.has_times |= cell.local_deletion_time.is_some();
+                row.cells.push(cell);
+            }
+            Fate::Keep(_) | Fate::Dropped => self.cells_dropped += 1,
+            Fate::Unknown => self.cells_hidden += 1,
+        }
+    }
+
+    #[inline]
+    fn read_cell(
+        &self,
+        r: &mut ByteReader<'_>,
+        plan: &ColumnPlan,
+        liveness: LivenessInfo,
+    ) -> Result<Cell, DecodeError> {
+        let flags = r.read_u8("cell flags")?;
+        let mut cell = Cell {
+            timestamp: liveness.timestamp,
+            local_deletion_time: LocalDeletionTime::NONE,
+            ttl: NO_TTL,
+            column: 0,
+            source: 0,
+            value: Span::default(),
+            path: Span::default(),
+        };
+        // One test takes the common cell past everything that concerns deletion and expiry.
+        if flags & !(CELL_ROW_TIMESTAMP | CELL_EMPTY_VALUE) != 0 {
+            self.read_cell_times(r, flags, liveness, &mut cell)?;
+        } else if flags & CELL_ROW_TIMESTAMP == 0 {
+            cell.timestamp = self.read_timestamp(r)?;
+        } else if liveness.is_empty() {
+            return Err(tag("cell flags", u64::from(flags), r.position() as u64 - 1));
+        }
+        if plan.complex {
+            let len = r.read_vint_len("cell path")?;
+            cell.path = take_span(r, len, "cell path")?;
+        }
+        if flags & CELL_EMPTY_VALUE == 0 {
+            let len = if plan.fixed_len == VARIABLE {
+                r.read_vint_len("value")?
+            } else {
+                plan.fixed_len as usize
+            };
+            cell.value = take_span(r, len, "value")?;
+        }
+        Ok(cell)
+    }
+
+    #[cold]
+    fn read_cell_times(
+        &self,
+        r: &mut ByteReader<'_>,
+        flags: u8,
+        liveness: LivenessInfo,
+        cell: &mut Cell,
+    ) -> Result<(), DecodeError> {
+        let at = r.position() as u64 - 1;
+        let timed = flags & (CELL_DELETED | CELL_EXPIRING);
+        let row_timestamp = flags & CELL_ROW_TIMESTAMP != 0;
+        let row_ttl = flags & CELL_ROW_TTL != 0;
+        if flags & !CELL_ALL != 0
+            || timed == CELL_DELETED | CELL_EXPIRING
+            || row_timestamp && liveness.is_empty()
+            || row_ttl && liveness.ttl == NO_TTL
+        {
+            return Err(tag("cell flags", u64::from(flags), at));
+        }
+        if !row_timestamp {
+            cell.timestamp = self.read_timestamp(r)?;
+        }
+        if timed == 0 {
+            return Ok(());
+        }
+        if row_ttl {
+            cell.local_deletion_time = liveness.local_deletion_time;
+            cell.ttl = liveness.ttl;
+        } else {
+            cell.local_deletion_time = self.read_local_deletion_time(r)?;
+            if timed == CELL_EXPIRING {
+                cell.ttl = self.read_ttl(r)?;
+            }
+        }
+        if timed == CELL_DELETED {
+            cell.ttl = NO_TTL;
+        }
+        if !cell.local_deletion_time.is_some() {
+            // A deletion time of "never" on something deleted: no release writes it, but it must stay a deletion.
+            cell.local_deletion_time = LocalDeletionTime(i64::MAX - 1);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn read_timestamp(&self, r: &mut ByteReader<'_>) -> Result<i64, DecodeError> {
+        Ok(self.codec.min_timestamp.wrapping_add(r.read_uvint("write time")?.cast_signed()))
+    }
+
+    fn read_ttl(&self, r: &mut ByteReader<'_>) -> Result<i32, DecodeError> {
+        let ttl = self.codec.min_ttl.wrapping_add(low_i32(r.read_uvint("TTL")?));
+        if ttl <= 0 {
+            return Err(r.invalid(format!("a TTL of {ttl} seconds")));
+        }
+        Ok(ttl)
+    }
+
+    fn read_local_deletion_time(
+        &self,
+        r: &mut ByteReader<'_>,
+    ) -> Result<LocalDeletionTime, DecodeError> {
+        let delta = r.read_uvint("local deletion time")?.cast_signed();
+        let sum = self.codec.min_local_deletion_time.wrapping_add(delta);
+        Ok(local_deletion_time(low_i32(sum.cast_unsigned()), self.codec.uint_deletion_time))
+    }
+
+    fn read_delta_deletion(&self, r: &mut ByteReader<'_>) -> Result<DeletionTime, DecodeError> {
+        let marked_for_delete_at = self.read_timestamp(r)?;
+        let local_deletion_time = self.read_local_deletion_time(r)?;
+        if marked_for_delete_at == NO_TIMESTAMP {
+            return Ok(DeletionTime::LIVE);
+        }
+        Ok(DeletionTime { marked_for_delete_at, local_deletion_time })
+    }
+}
+
+/// A clustering value is at most this long: keys and clusterings are limited to 64 KiB each.
+const MAX_CLUSTERING_VALUE: u64 = 256 << 20;
+
+enum Head {
+    End,
+    Row { flags: u8, extended: u8, end: usize },
+    Marker { kind: ClusteringKind, end: usize },
+}
+
+#[cold]
+fn tag(what: &'static str, value: u64, offset: u64) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::InvalidTag { what, value }, offset)
+}
+
+/// Reads the body size; returns where the body ends.
+#[inline]
+fn read_end(r: &mut ByteReader<'_>) -> Result<usize, DecodeError> {
+    let size = r.read_uvint("row size")?;
+    usize::try_from(size).ok().and_then(|size| size.checked_add(r.position())).ok_or_else(|| {
+        r.error(DecodeErrorKind::Limit {
+            what: "row size",
+            found: size,
+            limit: u64::from(u32::MAX),
+        })
+    })
+}
+
+#[inline]
+fn check_previous(r: &mut ByteReader<'_>, expected: u64) -> Result<(), DecodeError> {
+    let found = r.read_uvint("size of the row before")?;
+    if found != expected {
+        return Err(r.error(DecodeErrorKind::Mismatch {
+            what: "size of the row before",
+            found,
+            expected,
+        }));
+    }
+    Ok(())
+}
+
+/// A local deletion time of 32 bits with the signedness of the version.
+fn local_deletion_time(raw: i32, unsigned: bool) -> LocalDeletionTime {
+    if unsigned {
+        match raw.cast_unsigned() {
+            u32::MAX => LocalDeletionTime::NONE,
+            seconds => LocalDeletionTime(i64::from(seconds)),
+        }
+    } else {
+        match raw {
+            i32::MAX => LocalDeletionTime::NONE,
+            seconds => LocalDeletionTime(i64::from(seconds)),
+        }
+    }
+}
+
+/// Reads a deletion in its full form (`DeletionTime.Serializer`); see the module header.
+pub(crate) fn read_deletion_time(
+    r: &mut ByteReader<'_>,
+    unsigned: bool,
+) -> Result<DeletionTime, DecodeError> {
+    if !unsigned {
+        let raw = r.read_i32("deletion time")?;
+        let marked_for_delete_at = r.read_i64("deletion time")?;
+        if marked_for_delete_at == NO_TIMESTAMP {
+            return Ok(DeletionTime::LIVE);
+        }
+        return Ok(DeletionTime {
+            marked_for_delete_at,
+            local_deletion_time: local_deletion_time(raw, false),
+        });
+    }
+    if r.rest().first() == Some(&0x80) {
+        r.skip(1, "deletion time")?;
+        return Ok(DeletionTime::LIVE);
+    }
+    let marked_for_delete_at = r.read_i64("deletion time")?;
+    let raw = r.read_i32("deletion time")?;
+    Ok(DeletionTime { marked_for_delete_at, local_deletion_time: local_deletion_time(raw, true) })
+}
