@@ -1,0 +1,109 @@
+//! What a run is told, validated: `cli` makes it, the job sees nothing else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::io::ReadMode;
+
+/// What to do when an input is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnCorrupt {
+    /// Stop with exit code 3.
+    #[default]
+    Fail,
+    /// Leave out the damaged token ranges, list them, go on, exit with 1.
+    Skip,
+}
+
+/// Where the schema comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SchemaSource {
+    /// `system_schema` of the directory, else a snapshot's `schema.cql`.
+    #[default]
+    Disk,
+    /// A file of CQL.
+    File(PathBuf),
+    /// Statistics.db alone, with invented names for key columns.
+    Header,
+}
+
+/// Which data to read and which tables of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InputOptions {
+    /// Data roots, keyspace, table or snapshot folders, or a single Data.db.
+    pub data_dirs: Vec<PathBuf>,
+    /// Read this snapshot instead of the live SSTables.
+    pub snapshot: Option<String>,
+    /// Read incremental backups as well.
+    pub backups: bool,
+    /// Where the schema comes from.
+    pub schema: SchemaSource,
+    /// Keyspaces (globs); empty for all.
+    pub keyspaces: Vec<String>,
+    /// Tables: `table` or `keyspace.table`, globs; empty for all.
+    pub tables: Vec<String>,
+    /// `keyspace` or `keyspace.table`, globs.
+    pub exclude: Vec<String>,
+    /// Map or read Data.db.
+    pub read_mode: ReadMode,
+    /// Overrides the release found in `system.local`, such as `3.11`.
+    pub cassandra_version: Option<String>,
+}
+
+/// Where rows go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputTarget {
+    /// A local directory.
+    Directory(PathBuf),
+    /// Standard output; one table.
+    Stdout,
+    /// Nowhere: everything is done but writing. For measuring.
+    Discard,
+}
+
+/// How records look; profile names and the rest as the user gave them, checked against each table by
+/// [`crate::output::RecordFormat`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordOptions {
+    /// `dms`, `csv` or `jsonl`.
+    pub profile: crate::output::Profile,
+    /// Extra columns with write times and TTLs.
+    pub metadata: crate::output::MetadataMode,
+    /// Print this write time (µs) in place of the original ones.
+    pub writetime: Option<i64>,
+    /// Name of a column with the epoch second after which the whole row is gone.
+    pub expires_column: Option<String>,
+    /// `[keyspace.][table.]column` to write; empty for all.
+    pub include_columns: Vec<String>,
+    /// `[keyspace.][table.]column` not to write.
+    pub exclude_columns: Vec<String>,
+    /// `[keyspace.][table.]column` to its new name.
+    pub rename: BTreeMap<String, String>,
+    /// `[keyspace.][table.]column` to the target's type.
+    pub column_types: BTreeMap<String, String>,
+    /// Decimal and varint as JSON numbers or strings.
+    pub json_numbers: crate::output::JsonNumbers,
+}
+
+/// A run of `extract`.
+#[derive(Debug, Clone)]
+pub struct ExtractOptions {
+    /// What to read.
+    pub input: InputOptions,
+    /// Where to write.
+    pub output: OutputTarget,
+    /// How records look.
+    pub records: RecordOptions,
+    /// The clock: seconds since 1970. Decides what has expired.
+    pub now: i64,
+    /// Worker threads, at least 1.
+    pub threads: usize,
+    /// Bytes of memory that this program may allocate.
+    pub memory: u64,
+    /// Bytes of uncompressed source data in a split, about.
+    pub file_size: u64,
+    /// What to do with damage.
+    pub on_corrupt: OnCorrupt,
+    /// Start afresh over an existing output of this agent.
+    pub overwrite: bool,
+}

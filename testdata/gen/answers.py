@@ -1,0 +1,226 @@
+"""Asks a node what is in a table, and keeps the answer as one JSON line per row.
+
+A line is `{"row": {...}, "writetime": {...}, "ttl": {...}}`: the row as `output.md` section 2 writes it, and the write
+time (microseconds) and remaining TTL (seconds) of every column whose write time the server can say.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from cqltypes import NON_FINITE, TEXT_TYPES, CqlType, UserTypes, canonical, decode, parse
+from jsontext import Number, dumps, loads
+from node import Line
+
+WRITETIME_LIST = CqlType("list", (CqlType("bigint"),))
+TTL_LIST = CqlType("list", (CqlType("int"),))
+
+
+def quote(name: str) -> str:
+    """An identifier as CQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass
+class Column:
+    name: str
+    kind: str
+    type: CqlType
+    cql_type: str
+
+
+@dataclass
+class Answer:
+    """The rows of one table at `clock` (epoch seconds), in the order of SELECT."""
+
+    keyspace: str
+    table: str
+    columns: list[Column]
+    types: UserTypes
+    clock: int
+    rows: list[dict[str, Any]]
+    odd: dict[str, int] = field(default_factory=dict)
+
+    def shift(self, clock: int) -> None:
+        """Moves the answer to a later clock, at which nothing more has expired: only the remaining TTLs change."""
+        for row in self.rows:
+            row["ttl"] = {name: _later(ttl, clock - self.clock) for name, ttl in row["ttl"].items()}
+        self.clock = clock
+
+    @property
+    def keys(self) -> list[str]:
+        return [c.name for c in self.columns if c.kind in ("partition_key", "clustering")]
+
+
+def to_one_clock(answers: list[Answer]) -> None:
+    """Moves all answers to the latest of their clocks, so that one extraction can be compared with them."""
+    clock = max(answer.clock for answer in answers)
+    for answer in answers:
+        answer.shift(clock)
+
+
+def _later(ttl: Any, seconds: int) -> Any:
+    if isinstance(ttl, list):
+        return [_later(item, seconds) for item in ttl]
+    if ttl is None:
+        return None
+    if int(ttl) <= seconds + 60:
+        raise ValueError("a TTL is too close to its end to be compared at another clock")
+    return Number(int(ttl) - seconds)
+
+
+def user_types(session: Any, keyspace: str) -> UserTypes:
+    """Name to field names and field types of the keyspace's user types."""
+    texts = CqlType("list", (CqlType("text"),), frozen=True)
+    found = session.execute(f"SELECT type_name, field_names, field_types FROM system_schema.types WHERE keyspace_name = '{keyspace}'")
+    return {name.decode(): (decode(texts, names), decode(texts, types)) for name, names, types in found}
+
+
+def ask(session: Any, line: Line, keyspace: str, table: str) -> Answer:
+    """The server's answer; values, write times and TTLs are asked for within one second of its clock."""
+    types = user_types(session, keyspace)
+    source = f"{quote(keyspace)}.{quote(table)}"
+    schema = {
+        name.decode(): (kind.decode(), cql_type.decode())
+        for name, kind, cql_type in session.execute(
+            f"SELECT column_name, kind, type FROM system_schema.columns WHERE keyspace_name = '{keyspace}' AND table_name = '{table}'"
+        )
+    }
+    # SELECT * leaves out the columns that compact tables hide.
+    columns = [
+        Column(name, schema[name][0], parse(schema[name][1], types), schema[name][1])
+        for name in session.execute(f"SELECT * FROM {source} LIMIT 1").column_names
+    ]
+    timed = [c for c in columns if _has_write_time(c, line)]
+    selection = ", ".join(f"writetime({quote(c.name)}), ttl({quote(c.name)})" for c in timed)
+    while True:
+        clock = int(time.time())
+        raw = list(session.execute(f"SELECT * FROM {source}"))
+        times = list(session.execute(f"SELECT {selection} FROM {source}")) if timed else [()] * len(raw)
+        if int(time.time()) == clock:
+            break
+    answer = Answer(keyspace, table, columns, types, clock, [])
+    server_rows = _select_json(session, source, columns, len(raw))
+    for values, pairs, server in zip(raw, times, server_rows, strict=True):
+        row = {c.name: _value(c, data, server, answer.odd) for c, data in zip(columns, values, strict=True)}
+        answer.rows.append({
+            "row": row,
+            "writetime": {c.name: _time(c, WRITETIME_LIST, data) for c, data in zip(timed, pairs[::2])},
+            "ttl": {c.name: _time(c, TTL_LIST, data) for c, data in zip(timed, pairs[1::2])},
+        })
+    return answer
+
+
+def _has_write_time(column: Column, line: Line) -> bool:
+    if column.kind not in ("regular", "static") or column.type.name == "counter":
+        return False
+    return not column.type.multi_cell or line.number >= (5, 0)
+
+
+def _time(column: Column, list_type: CqlType, data: bytes | None) -> Any:
+    return decode(list_type if column.type.multi_cell else list_type.params[0], data)
+
+
+def _select_json(session: Any, source: str, columns: list[Column], count: int) -> list[dict[str, Any]]:
+    """The server's own JSON, a dict per row; columns that it cannot write as JSON are missing from the dicts."""
+    from cassandra.cluster import NoHostAvailable
+    from cassandra.protocol import ErrorMessage
+
+    failures = (NoHostAvailable, ErrorMessage, ValueError)
+    try:
+        return [_plain_names(loads(text.decode())) for (text,) in session.execute(f"SELECT JSON * FROM {source}")]
+    except failures:
+        rows: list[dict[str, Any]] = [{} for _ in range(count)]
+    for column in columns:
+        try:
+            texts = [text for (text,) in session.execute(f"SELECT JSON {quote(column.name)} FROM {source}")]
+            for row, text in zip(rows, texts, strict=True):
+                row.update(_plain_names(loads(text.decode())))
+        except failures:
+            continue
+    return rows
+
+
+def _plain_name(name: str) -> str:
+    """Cassandra writes case-sensitive names in CQL's quotes."""
+    return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+def _plain_names(row: dict[str, Any]) -> dict[str, Any]:
+    return {_plain_name(name): value for name, value in row.items()}
+
+
+def _value(column: Column, data: bytes | None, server: dict[str, Any], odd: dict[str, int]) -> Any:
+    """The server's JSON where it says the same as the bytes, else what the bytes say; `odd` counts why."""
+    ours = decode(column.type, data)
+    if column.name not in server:
+        _count(odd, "no JSON from the server")
+        return ours
+    theirs = _plain_fields(column.type, server[column.name])
+    if _same(column.type, theirs, ours):
+        return theirs
+    reason = _excuse(column.type, theirs, ours)
+    if not reason:
+        raise ValueError(f"{column.name} {column.cql_type}: server {dumps(theirs)}, bytes {dumps(ours)} ({data!r})")
+    _count(odd, reason)
+    return ours
+
+
+def _count(odd: dict[str, int], reason: str) -> None:
+    odd[reason] = odd.get(reason, 0) + 1
+
+
+def _same(t: CqlType, theirs: Any, ours: Any) -> bool:
+    try:
+        return canonical(t, theirs) == canonical(t, ours)
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def _plain_fields(t: CqlType, value: Any) -> Any:
+    """Unquotes the field names of user types, wherever they are nested."""
+    if isinstance(value, dict) and t.name == "udt":
+        plain = _plain_names(value)
+        return {f: _plain_fields(p, plain.get(f)) for f, p in zip(t.fields, t.params)} if set(plain) == set(t.fields) else value
+    if isinstance(value, dict) and t.name == "map":
+        return {k: _plain_fields(t.params[1], v) for k, v in value.items()}
+    if isinstance(value, list) and t.name == "tuple" and len(value) == len(t.params):
+        return [_plain_fields(p, v) for p, v in zip(t.params, value)]
+    if isinstance(value, list) and t.params:
+        return [_plain_fields(t.params[0], v) for v in value]
+    return value
+
+
+def _excuse(t: CqlType, theirs: Any, ours: Any) -> str | None:
+    """Why the server's JSON may differ from the value: the known weaknesses of its text, each by name."""
+    if _same(t, theirs, ours):
+        return "same"
+    if t.name == "udt" and isinstance(theirs, dict) and isinstance(ours, dict):
+        return _excuse_all([(p, theirs.get(f), ours.get(f)) for f, p in zip(t.fields, t.params)])
+    if t.name == "map" and NON_FINITE & ours.keys():
+        return "not finite: null as key"
+    if t.name == "map" and isinstance(theirs, dict) and len(theirs) == len(ours):
+        return _excuse_all([(t.params[1], a, b) for a, b in zip(theirs.values(), ours.values())]) and "map keys"
+    if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        params = t.params if t.name == "tuple" else t.params * len(ours)
+        return _excuse_all(list(zip(params, theirs, ours)))
+    if theirs is None and ours in NON_FINITE:
+        return "not finite: null"
+    if ours == "":
+        return "empty value"
+    if t.name in TEXT_TYPES and any(c < " " for c in ours):
+        return "control characters"
+    if t.name == "timestamp":
+        return "timestamp text"
+    if t.name == "date" and (ours[0] in "+-" or ours.startswith("0000")):
+        return "date text"
+    if t.name == "duration" and ours == "0s":
+        return "zero duration"
+    return None
+
+
+def _excuse_all(triples: list[tuple[CqlType, Any, Any]]) -> str | None:
+    reasons = [_excuse(*triple) for triple in triples]
+    return None if None in reasons else next((r for r in reasons if r != "same"), "same")

@@ -1,0 +1,34 @@
+"""Copies out of a node's data directory what a corpus needs: user tables, the schema, and who the node is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+SCHEMA_TABLES = ("keyspaces", "tables", "columns", "dropped_columns", "types", "views", "indexes", "triggers", "functions", "aggregates")
+SYSTEM_TABLES = ("local", "peers", "peers_v2")
+TABLE_DIRECTORY = re.compile(r"(\w+)-[0-9a-f]{32}")
+
+
+def copy(source: Path, target: Path, keyspaces: list[str], tables: set[str] | None = None) -> None:
+    """Replaces `target` by a pruned copy of the data directory `source`. `tables` limits the user tables by name."""
+    shutil.rmtree(target, ignore_errors=True)
+    wanted = {"system_schema": set(SCHEMA_TABLES), "system": set(SYSTEM_TABLES)} | {keyspace: tables for keyspace in keyspaces}
+    for keyspace, names in wanted.items():
+        for directory in sorted((source / keyspace).iterdir()):
+            found = TABLE_DIRECTORY.fullmatch(directory.name)
+            if found and (names is None or found[1] in names):
+                shutil.copytree(directory, target / keyspace / directory.name)
+    remove_empty(target)
+
+
+def remove_empty(directory: Path) -> None:
+    """Removes directories without files, which git would not keep either."""
+    for sub in sorted(directory.rglob("*"), reverse=True):
+        if sub.is_dir() and not any(sub.iterdir()):
+            sub.rmdir()
+
+
+def table_directories(data: Path, keyspace: str, table: str) -> list[Path]:
+    return sorted(d for d in (data / keyspace).iterdir() if (m := TABLE_DIRECTORY.fullmatch(d.name)) and m[1] == table)
