@@ -17,6 +17,7 @@ pub mod cql;
 pub mod dht;
 pub mod error;
 pub mod io;
+pub mod output;
 pub mod rows;
 pub mod schema;
 
