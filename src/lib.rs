@@ -19,5 +19,6 @@ pub mod error;
 pub mod io;
 pub mod rows;
 pub mod schema;
+pub mod sstable;
 
 pub use error::{Error, ErrorClass, Result};

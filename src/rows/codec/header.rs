@@ -101,7 +101,8 @@ pub(crate) fn sort_columns(columns: &mut [HeaderColumn]) {
 impl SerializationHeader {
     /// Reads the HEADER component of Statistics.db.
     pub fn read(r: &mut ByteReader<'_>) -> Result<Self, DecodeError> {
-        let min_timestamp = TIMESTAMP_EPOCH.wrapping_add(r.read_uvint("least write time")?.cast_signed());
+        let min_timestamp =
+            TIMESTAMP_EPOCH.wrapping_add(r.read_uvint("least write time")?.cast_signed());
         let ldt = r.read_uvint("least local deletion time")?.cast_signed();
         let ttl = r.read_uvint("least TTL")?;
         let key_type = marshal(r, "partition key type")?.cql_type;
