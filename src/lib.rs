@@ -15,6 +15,7 @@
 
 pub mod cql;
 pub mod dht;
+pub mod discover;
 pub mod error;
 pub mod io;
 pub mod rows;
