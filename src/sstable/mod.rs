@@ -4,6 +4,7 @@
 //! component; [`Descriptor::path`] adds it.
 
 mod component;
+pub mod compression;
 mod descriptor;
 mod toc;
 mod version;
