@@ -3,8 +3,12 @@
 //! A table directory holds files named `<version>-<id>-<format>-<component>`. A [`Descriptor`] is everything but the
 //! component; [`Descriptor::path`] adds it.
 
+mod clustering_bytes;
 mod component;
+pub mod compression;
 mod descriptor;
+mod partitioner;
+pub mod stats;
 mod toc;
 mod version;
 
@@ -13,5 +17,6 @@ mod fixtures;
 
 pub use component::Component;
 pub use descriptor::{Descriptor, SstableId, UnsupportedSstable};
+pub use partitioner::Partitioner;
 pub use toc::Toc;
 pub use version::{Format, Version};
