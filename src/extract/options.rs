@@ -96,6 +96,8 @@ pub struct ExtractOptions {
     pub records: RecordOptions,
     /// The clock: seconds since 1970. Decides what has expired.
     pub now: i64,
+    /// True if the user gave the clock; otherwise a run that is continued keeps the clock it began with.
+    pub now_given: bool,
     /// Worker threads, at least 1.
     pub threads: usize,
     /// Bytes of memory that this program may allocate.
