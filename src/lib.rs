@@ -17,34 +17,13 @@ pub mod cli;
 pub mod cql;
 pub mod dht;
 pub mod error;
-#[path = "extract/options.rs"]
 pub mod extract;
 pub mod io;
 pub mod merge;
+pub mod output;
 pub mod progress;
 pub mod rows;
 pub mod schema;
-
-/// What the user can ask of the output.
-pub mod output {
-    #![allow(missing_docs)]
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Profile {
-        Dms,
-        Csv,
-        Jsonl,
-    }
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum MetadataMode {
-        None,
-        Row,
-        Cell,
-    }
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum JsonNumbers {
-        Number,
-        Text,
-    }
-}
+pub mod store;
 
 pub use error::{Error, ErrorClass, Result};

@@ -95,7 +95,7 @@ pub enum Command {
     ///
     /// Takes the options of `extract`, beside the variables and the file, and prints TOML: what it prints can be given
     /// back with --config. Values of options that hold secrets are hidden.
-    Config(ExtractArgs),
+    Config(Box<ExtractArgs>),
     /// Write the manual page or shell completions to standard output
     Generate(GenerateArgs),
 }

@@ -224,7 +224,7 @@ fn check(option: &clap::Arg, texts: &[String]) -> std::result::Result<(), String
         };
     }
     let Some(long) = option.get_long() else { return Ok(()) };
-    let alone = option.clone().env(None::<OsString>).exclusive(false);
+    let alone = option.clone().env(clap::builder::Resettable::<clap::builder::OsStr>::Reset);
     clap::Command::new("file")
         .no_binary_name(true)
         .arg(alone)
