@@ -91,6 +91,12 @@ pub enum ColorWhen {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check that the parts of all agents make the whole, and write what loaders need of it
+    ///
+    /// Run once after all agents (a run of one agent does it by itself): row counts, digests and token ranges must fit
+    /// together, or the exit code is 5. Then it writes the settings and lists for the loader of the profile, and
+    /// _cassport/complete.json last.
+    Seal(SealArgs),
     /// Show the options in force, where each comes from, as a configuration file
     ///
     /// Takes the options of `extract`, beside the variables and the file, and prints TOML: what it prints can be given

@@ -2,15 +2,17 @@
 
 pub mod config;
 pub mod generate;
+pub mod seal;
 
 use super::args::Command;
 use super::settings::Settings;
-use super::{ExitCode, Ui};
+use super::{ExitCode, Ui, config as options};
 use crate::error::Result;
 
 /// Runs the command that the settings name.
 pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     match &settings.args.command {
+        Command::Seal(args) => seal::run(&options::seal_directory(args)?, ui),
         Command::Config(_) => config::run(settings, ui),
         Command::Generate(args) => generate::run(args, ui),
     }

@@ -1,0 +1,3 @@
+//! All integration tests are one program: they share what is slow to build.
+
+mod cli;
