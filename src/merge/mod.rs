@@ -1,5 +1,5 @@
 //! Many sources into one: partitions in token order, rows in clustering order, cells by Cassandra's rules; then what is
-//! live at one instant. Knows no files: a source is a [`PartitionSource`].
+//! live at one instant. Knows no files: a source is a [`crate::rows::PartitionSource`].
 //!
 //! * [`PartitionMerge`] finds the partitions that several sources share.
 //! * `unfiltereds` walks the rows and range tombstones of one such partition.
@@ -10,11 +10,10 @@ mod order;
 mod partitions;
 mod purge;
 mod reconcile;
-mod source;
+
 mod unfiltereds;
 
 pub use order::ClusteringOrder;
 pub use partitions::{PartitionMerge, RowSink};
 pub use purge::MergeBooks;
 pub use reconcile::TieBreak;
-pub use source::{PartitionSource, Unfiltered};

@@ -9,8 +9,8 @@ use super::heap::SourceHeap;
 use super::order::ClusteringOrder;
 use super::purge::MergeBooks;
 use super::reconcile::{RowMerge, TieBreak};
-use super::source::PartitionSource;
 use super::unfiltereds::PartitionWalk;
+use crate::rows::PartitionSource;
 
 /// Takes what the merge hands on: of each partition first its key, then its static row (or that it has none), then its
 /// live rows, then its end.

@@ -7,7 +7,7 @@ use super::heap::SourceHeap;
 use super::partitions::RowSink;
 use super::purge::{MergeBooks, settle_row, settle_static};
 use super::reconcile::{MergedRow, RowMerge};
-use super::source::{PartitionSource, Unfiltered};
+use crate::rows::{PartitionSource, Unfiltered};
 
 /// Walks partitions; its memory is reused.
 #[derive(Debug, Default)]

@@ -8,10 +8,12 @@ mod clustering;
 pub mod codec;
 mod counter;
 mod deletion;
+mod partition;
 mod row;
 
 pub use cell::{Cell, LocalDeletionTime, NO_TTL, Span};
 pub use clustering::{ClusteringKind, ClusteringValue, Marker};
 pub use counter::{CounterShard, counter_total, merge_counter_contexts};
 pub use deletion::{DeletionTime, LivenessInfo, NO_TIMESTAMP};
+pub use partition::{PartitionSource, Unfiltered};
 pub use row::{ComplexDeletion, Row, RowView};

@@ -1,8 +1,8 @@
-//! What the merge reads from.
+//! What a merge reads from.
 
+use super::{DeletionTime, Marker, Row, RowView};
 use crate::dht::Token;
 use crate::error::Result;
-use crate::rows::{DeletionTime, Marker, Row, RowView};
 
 /// What a source stands at within a partition (`Unfiltered`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,279 @@
+//! One SSTable, opened: everything a scan needs to know besides where to begin.
+
+use std::sync::Arc;
+
+use crate::dht::{Token, murmur3_token};
+use crate::error::{Error, ErrorClass, Result};
+use crate::io::ReadMode;
+use crate::rows::codec::{RowCodec, RowDecoder, Step, UnknownColumn};
+use crate::rows::Row;
+use crate::schema::TableMetadata;
+
+use super::big::PrimaryIndex;
+use super::compression::DataChunks;
+use super::stats::Statistics;
+use super::stream::{DataStream, LargeRows, WorkerRows};
+use super::{Component, Descriptor};
+
+/// Where a partition begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionPosition {
+    /// Its token.
+    pub token: Token,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its offset in the uncompressed stream.
+    pub offset: u64,
+}
+
+/// What stands in for a missing Index.db: a partition every [`SstableReader::SAMPLE`] bytes.
+type Samples = Vec<PartitionPosition>;
+
+/// An open SSTable (`SSTableReader`).
+#[derive(Debug)]
+pub struct SstableReader {
+    descriptor: Descriptor,
+    statistics: Statistics,
+    chunks: Arc<DataChunks>,
+    codec: Arc<RowCodec>,
+    unknown: Vec<UnknownColumn>,
+    index: Option<PrimaryIndex>,
+    samples: Samples,
+}
+
+impl SstableReader {
+    /// Bytes between the partitions that are remembered when there is no Index.db.
+    const SAMPLE: u64 = 1 << 20;
+
+    /// Opens the SSTable as one of `table`. All its files are held open from now on.
+    pub fn open(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
+        let statistics = Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
+        let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
+        let partitioner = &statistics.validation.partitioner;
+        if !partitioner.ends_with("Murmur3Partitioner") && !partitioner.ends_with("LocalPartitioner") {
+            return Err(Error::Damaged(Box::new(crate::error::Damage {
+                path: descriptor.path(Component::Statistics),
+                what: Some("SSTable".into()),
+                format: Some(descriptor.version.to_string()),
+                table: Some(table.qualified_name()),
+                offset: None,
+                chunk: None,
+                partition_key: None,
+                cause: format!("the partitioner is {partitioner}, only Murmur3Partitioner is read yet"),
+                hint: None,
+                class: ErrorClass::Unsupported,
+            })));
+        }
+        let unsigned = descriptor.version.has_uint_deletion_time();
+        let (codec, unknown) = RowCodec::new(table, &statistics.header, unsigned).map_err(|e| {
+            e.in_file(&descriptor.path(Component::Statistics)).map_damage(|d| {
+                d.table = Some(table.qualified_name());
+                d.offset = None;
+                d.hint = Some("the schema does not belong to these files: give the right one by --schema".into());
+            })
+        })?;
+        let index = PrimaryIndex::open(descriptor, mode)?;
+        let mut reader = Self {
+            descriptor: descriptor.clone(),
+            statistics,
+            chunks,
+            codec: Arc::new(codec),
+            unknown,
+            index,
+            samples: Samples::new(),
+        };
+        if reader.index.is_none() {
+            tracing::info!(sstable = %descriptor.path(Component::Data).display(), "no Index.db, reading Data.db once to find partitions");
+            reader.samples = reader.sample()?;
+        }
+        Ok(reader)
+    }
+
+    /// Its name and place.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// Statistics.db.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Data.db.
+    pub fn chunks(&self) -> &Arc<DataChunks> {
+        &self.chunks
+    }
+
+    /// How its rows are decoded.
+    pub fn codec(&self) -> &Arc<RowCodec> {
+        &self.codec
+    }
+
+    /// Columns that the schema does not know.
+    pub fn unknown_columns(&self) -> &[UnknownColumn] {
+        &self.unknown
+    }
+
+    /// True if Index.db is there.
+    pub fn has_index(&self) -> bool {
+        self.index.is_some()
+    }
+
+    /// The first partition with a token greater than `after`, or the very first one for none.
+    pub fn first_after(&self, after: Option<Token>) -> Result<Option<PartitionPosition>> {
+        match &self.index {
+            Some(index) => {
+                let found = match after {
+                    Some(token) => index.first_after(token)?,
+                    None => index.first()?,
+                };
+                Ok(found.map(|(key, offset)| PartitionPosition { token: murmur3_token(&key), key, offset }))
+            }
+            None => {
+                let from = match after {
+                    None => self.samples.first(),
+                    Some(token) => {
+                        let later = self.samples.partition_point(|sample| sample.token <= token);
+                        self.samples.get(later.saturating_sub(1))
+                    }
+                };
+                match from {
+                    Some(from) => self.walk(from.offset, |at| after.is_none_or(|token| at.token > token)),
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// The first partition at or after `offset` of the uncompressed stream.
+    pub fn first_at_or_after(&self, offset: u64) -> Result<Option<PartitionPosition>> {
+        match &self.index {
+            Some(index) => Ok(index
+                .first_at_or_after(offset)?
+                .map(|(key, offset)| PartitionPosition { token: murmur3_token(&key), key, offset })),
+            None => {
+                let later = self.samples.partition_point(|sample| sample.offset <= offset);
+                match self.samples.get(later.saturating_sub(1)) {
+                    Some(from) => self.walk(from.offset, |at| at.offset >= offset),
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// Walks over the partitions from `offset` on to the first that `wanted` says yes to.
+    fn walk(
+        &self,
+        offset: u64,
+        mut wanted: impl FnMut(&PartitionPosition) -> bool,
+    ) -> Result<Option<PartitionPosition>> {
+        let rows = Arc::new(WorkerRows::new(Arc::new(LargeRows::new(usize::MAX))));
+        let mut stream = DataStream::new(Arc::clone(&self.chunks), rows, false);
+        let mut decoder = RowDecoder::new(Arc::clone(&self.codec));
+        let mut row = Row::EMPTY;
+        stream.seek(offset);
+        while !stream.at_end() {
+            let head = self.read_head(&mut stream, &decoder)?;
+            let key = head.key.of(stream.window()).to_vec();
+            let at = PartitionPosition { token: murmur3_token(&key), key, offset: stream.position() };
+            if wanted(&at) {
+                return Ok(Some(at));
+            }
+            stream.consume(head.len);
+            let mut previous = head.len as u64;
+            loop {
+                let step = self.read_unfiltered(&mut stream, &mut decoder, previous, &mut row)?;
+                let len = match step {
+                    Step::Row(len) | Step::Marker(len, _) => len,
+                    Step::End | Step::Need(_) => 1,
+                };
+                stream.consume(len);
+                if step == Step::End {
+                    break;
+                }
+                previous = len as u64;
+            }
+        }
+        Ok(None)
+    }
+
+    fn sample(&self) -> Result<Samples> {
+        let mut samples = Samples::new();
+        let mut next = 0;
+        self.walk(0, |at| {
+            if at.offset >= next {
+                next = at.offset + Self::SAMPLE;
+                samples.push(at.clone());
+            }
+            false
+        })?;
+        Ok(samples)
+    }
+
+    /// Reads the head of the partition at the stream's position.
+    pub(super) fn read_head(
+        &self,
+        stream: &mut DataStream,
+        decoder: &RowDecoder,
+    ) -> Result<crate::rows::codec::PartitionHead> {
+        let mut needed = 32;
+        loop {
+            let whole = stream.ensure(needed)?;
+            match decoder.partition_head(stream.window()).map_err(|e| self.damage(e, stream.position()))? {
+                Ok(head) => return Ok(head),
+                Err(more) if whole && more > needed => needed = more,
+                Err(more) => return Err(self.cut_off(stream, more)),
+            }
+        }
+    }
+
+    /// Decodes the unfiltered at the stream's position; never [`Step::Need`].
+    #[inline]
+    pub(super) fn read_unfiltered(
+        &self,
+        stream: &mut DataStream,
+        decoder: &mut RowDecoder,
+        previous: u64,
+        row: &mut Row,
+    ) -> Result<Step> {
+        loop {
+            match decoder.decode(stream.window(), previous, row) {
+                Ok(Step::Need(needed)) => {
+                    let had = stream.window().len();
+                    // At the end of the data there may be less than a cautious decoder asked for.
+                    if !stream.ensure(needed)? && stream.window().len() == had {
+                        return Err(self.cut_off(stream, needed));
+                    }
+                }
+                Ok(step) => return Ok(step),
+                Err(error) => return Err(self.damage(error, stream.position())),
+            }
+        }
+    }
+
+    #[cold]
+    fn cut_off(&self, stream: &DataStream, needed: usize) -> Error {
+        let kind = crate::error::DecodeErrorKind::Truncated {
+            what: "partition",
+            wanted: needed as u64,
+            left: stream.window().len() as u64,
+        };
+        self.damage(crate::error::DecodeError::new(kind, 0), stream.position())
+    }
+
+    /// A decode error at `base` of the stream as damage of this Data.db.
+    #[cold]
+    pub(super) fn damage(&self, error: crate::error::DecodeError, base: u64) -> Error {
+        let shifted = error.shifted(base);
+        let chunk = shifted.offset / self.chunks.chunk_len().max(1) as u64;
+        shifted.in_file(&self.descriptor.path(Component::Data)).map_damage(|d| {
+            d.what = Some("partition".into());
+            d.format = Some(format!("{}, {}", self.descriptor.version, self.chunks.compression_name()));
+            d.chunk = Some(chunk);
+            d.hint = Some(
+                "restore this SSTable from another copy; --on-corrupt=skip leaves out the damaged tokens and lists them"
+                    .into(),
+            );
+        })
+    }
+}

@@ -1,0 +1,291 @@
+//! Reads the partitions of one SSTable within a token range, in order (`BigTableScanner`).
+//!
+//! A scanner opens nothing and allocates no buffer before its first partition is asked for: its place in the merge comes
+//! from the index alone. So a split over ten thousand SSTables that do not overlap holds the buffers of one at a time.
+
+use std::sync::Arc;
+
+use crate::dht::{Token, TokenRange, murmur3_token};
+use crate::error::{DecodeError, Result};
+use crate::rows::{PartitionSource, Unfiltered};
+use crate::rows::codec::{RowDecoder, Step};
+use crate::rows::{ClusteringValue, DeletionTime, Row, RowView, Span};
+
+use super::reader::{PartitionPosition, SstableReader};
+use super::stream::{DataStream, WorkerRows};
+use super::Component;
+
+/// What is known of a scan that was stopped by damage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanState {
+    /// Token of the last partition that was read to its end, if any.
+    pub last_whole: Option<Token>,
+    /// Offset where the partition at hand begins.
+    pub partition_offset: u64,
+}
+
+/// A scan of one SSTable.
+#[derive(Debug)]
+pub struct SstableScanner {
+    reader: Arc<SstableReader>,
+    stream: DataStream,
+    decoder: RowDecoder,
+    range: TokenRange,
+    /// Offset of the first partition, and where the scan stands or stopped.
+    started_at: Option<u64>,
+    partition_offset: u64,
+    key: Vec<u8>,
+    token: Token,
+    last_whole: Option<Token>,
+    deletion: DeletionTime,
+    static_row: Row,
+    static_data: Vec<u8>,
+    has_static: bool,
+    row: Row,
+    /// Bytes of the unfiltered at hand, to be left behind by the next move.
+    current_len: usize,
+    /// Size of the unfiltered before the next one.
+    previous: u64,
+    /// The stream stands at the head of the partition at hand (else it is still to be sought).
+    positioned: bool,
+    /// The partition at hand was opened and its end has not been read.
+    inside: bool,
+    done: bool,
+    /// Markers and rows read, for the index of what a partition holds.
+    pub rows_read: u64,
+}
+
+impl SstableScanner {
+    /// A scan of `reader` over `range`. `small`: use the least window, for merges of very many sources.
+    pub fn new(
+        reader: Arc<SstableReader>,
+        range: TokenRange,
+        rows: Arc<WorkerRows>,
+        small: bool,
+    ) -> Result<Self> {
+        let after = (range.start != Token::MIN).then_some(range.start);
+        let first = reader.first_after(after)?;
+        let stream = DataStream::new(Arc::clone(reader.chunks()), rows, small);
+        let decoder = RowDecoder::new(Arc::clone(reader.codec()));
+        let end = reader.chunks().data_len();
+        let PartitionPosition { token, key, offset } =
+            first.unwrap_or(PartitionPosition { token: Token::MAX, key: Vec::new(), offset: end });
+        Ok(Self {
+            reader,
+            stream,
+            decoder,
+            range,
+            started_at: None,
+            partition_offset: offset,
+            done: offset >= end || !range.contains(token),
+            key,
+            token,
+            last_whole: None,
+            deletion: DeletionTime::LIVE,
+            static_row: Row::EMPTY,
+            static_data: Vec::new(),
+            has_static: false,
+            row: Row::EMPTY,
+            current_len: 0,
+            previous: 0,
+            positioned: false,
+            inside: false,
+            rows_read: 0,
+        }
+        .started())
+    }
+
+    fn started(mut self) -> Self {
+        self.started_at = Some(self.partition_offset);
+        self
+    }
+
+    /// The SSTable.
+    pub fn reader(&self) -> &Arc<SstableReader> {
+        &self.reader
+    }
+
+    /// Where the scan began and where it stands (once done: where the next range begins), in the uncompressed stream.
+    pub fn extent(&self) -> (u64, u64) {
+        (self.started_at.unwrap_or(self.partition_offset), self.partition_offset)
+    }
+
+    /// What is known after damage.
+    pub fn state(&self) -> ScanState {
+        ScanState { last_whole: self.last_whole, partition_offset: self.partition_offset }
+    }
+
+    /// Cells of dropped columns, and of columns that the schema does not know, so far.
+    pub fn cells_left_out(&self) -> (u64, u64) {
+        (self.decoder.cells_dropped, self.decoder.cells_hidden)
+    }
+
+    /// Chunks read so far.
+    pub fn chunks_read(&self) -> u64 {
+        self.stream.chunks_read
+    }
+
+    fn read_static(&mut self) -> Result<()> {
+        let step =
+            self.reader.read_unfiltered(&mut self.stream, &mut self.decoder, 0, &mut self.static_row)?;
+        let Step::Row(len) = step else {
+            let error = DecodeError::invalid("no static row where the table has static columns", 0);
+            return Err(self.reader.damage(error, self.stream.position()));
+        };
+        // The window moves on with the rows; the static row is wanted for all of them.
+        let window = self.stream.window();
+        self.static_data.clear();
+        self.static_data.extend_from_slice(window.get(..len).unwrap_or_default());
+        self.has_static = !self.static_row.cells.is_empty() || !self.static_row.complex.is_empty();
+        self.stream.consume(len);
+        self.previous += len as u64;
+        Ok(())
+    }
+
+    fn check_order(&self, token: Token, key: &[u8]) -> Result<()> {
+        if (token, key) > (self.token, self.key.as_slice()) {
+            return Ok(());
+        }
+        let error = DecodeError::invalid(
+            format!("the partition's token {token} is not after the one before it, {}", self.token),
+            0,
+        );
+        Err(self.reader.damage(error, self.stream.position()))
+    }
+
+    #[cold]
+    fn with_key(&self, error: crate::Error) -> crate::Error {
+        let hex = hex_simd::encode_to_string(&self.key, hex_simd::AsciiCase::Lower);
+        error.map_damage(|d| d.partition_key = Some(format!("0x{hex}")))
+    }
+
+    fn open_partition(&mut self) -> Result<()> {
+        if !self.positioned {
+            self.stream.seek(self.partition_offset);
+            self.positioned = true;
+        }
+        let head = self.reader.read_head(&mut self.stream, &self.decoder)?;
+        let key = head.key.of(self.stream.window());
+        if key != self.key.as_slice() {
+            let error = DecodeError::invalid(
+                "Index.db names another partition key than Data.db has at this position",
+                self.partition_offset,
+            );
+            let path = self.reader.descriptor().path(Component::Index);
+            return Err(error.in_file(&path).map_damage(|d| {
+                d.hint = Some("move Index.db and Summary.db of this SSTable away: they are not needed".into());
+            }));
+        }
+        self.deletion = head.deletion;
+        self.stream.consume(head.len);
+        self.previous = head.len as u64;
+        self.has_static = false;
+        self.static_row.clear();
+        if self.decoder.codec().has_static() {
+            self.read_static()?;
+        }
+        self.current_len = 0;
+        Ok(())
+    }
+
+    fn move_to_next_partition(&mut self) -> Result<()> {
+        self.partition_offset = self.stream.position();
+        self.last_whole = Some(self.token);
+        if self.stream.at_end() {
+            self.done = true;
+        } else {
+            let head = self.reader.read_head(&mut self.stream, &self.decoder)?;
+            let key = head.key.of(self.stream.window());
+            let token = murmur3_token(key);
+            self.check_order(token, key)?;
+            self.key.clear();
+            self.key.extend_from_slice(head.key.of(self.stream.window()));
+            self.token = token;
+            self.done = token > self.range.end;
+        }
+        if self.done {
+            self.stream.release();
+        }
+        Ok(())
+    }
+}
+
+impl PartitionSource for SstableScanner {
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn token(&self) -> Token {
+        self.token
+    }
+
+    fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let opened = self.open_partition();
+        self.inside = true;
+        opened.map_err(|e| self.with_key(e))
+    }
+
+    fn deletion(&self) -> DeletionTime {
+        self.deletion
+    }
+
+    fn static_row(&self) -> Option<RowView<'_>> {
+        self.has_static.then_some(RowView { row: &self.static_row, data: &self.static_data })
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<Unfiltered> {
+        self.stream.consume(self.current_len);
+        self.current_len = 0;
+        let step =
+            self.reader.read_unfiltered(&mut self.stream, &mut self.decoder, self.previous, &mut self.row);
+        match step {
+            Ok(Step::Row(len)) => {
+                self.current_len = len;
+                self.previous = len as u64;
+                self.rows_read += 1;
+                Ok(Unfiltered::Row)
+            }
+            Ok(Step::Marker(len, marker)) => {
+                self.current_len = len;
+                self.previous = len as u64;
+                Ok(Unfiltered::Marker(marker))
+            }
+            Ok(Step::End | Step::Need(_)) => {
+                self.stream.consume(1);
+                self.inside = false;
+                Ok(Unfiltered::End)
+            }
+            Err(error) => Err(self.with_key(error)),
+        }
+    }
+
+    #[inline]
+    fn row(&self) -> RowView<'_> {
+        RowView { row: &self.row, data: self.stream.window() }
+    }
+
+    #[inline]
+    fn row_mut(&mut self) -> (&mut Row, &[u8]) {
+        (&mut self.row, self.stream.window())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        while self.inside {
+            self.next()?;
+        }
+        self.move_to_next_partition()
+    }
+}
+
+/// The clustering of a row or bound as bytes, for messages and `cat`; null where there is no value.
+pub fn clustering_values<'a>(row: RowView<'a>) -> impl Iterator<Item = Option<&'a [u8]>> {
+    row.row.clustering.iter().map(move |value| match value {
+        ClusteringValue::Null => None,
+        ClusteringValue::Value(Span { .. }) => value.bytes(row.data),
+    })
+}
