@@ -138,7 +138,7 @@ impl State {
             bytes_read = totals.bytes_read,
             bytes_per_second = rate,
             seconds_left = left.map(|left| left.as_secs()),
-            "extracting"
+            "reading"
         );
     }
 }
