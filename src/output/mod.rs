@@ -1,84 +1,31 @@
-//! Records, their text, and the files beside them.
+//! Records as the profiles want them: `output.md` section 2 and `dms-contract.md`.
+//!
+//! A [`RecordFormat`] is made once per table from its schema and the options; it knows the columns of the output and how
+//! each is written. A [`RecordWriter`] per worker turns live rows into lines. What a profile cannot carry is a
+//! [`Refusal`]: the row leaves nothing behind, and the caller counts it.
 
+mod buffer;
+mod csv;
+mod dates;
 pub mod dms;
+mod format;
+mod json;
+mod keys;
 pub mod manifest;
+mod metadata;
 pub mod names;
+mod numbers;
+mod options;
+mod record;
 pub mod run;
+mod scalar;
 pub mod state;
+mod stats;
+mod text;
+mod types;
 
-mod options {
-    //! What the user can ask of the output.
-    use crate::error::Error;
-    use std::str::FromStr;
-    /// Who is to read the files (`--profile`).
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-    pub enum Profile {
-        /// AWS DMS with S3 as a source.
-        Dms,
-        /// Plain CSV with a header, what DSBulk reads.
-        Csv,
-        /// JSON lines, the reference form.
-        Jsonl,
-    }
-
-    impl Profile {
-        /// Its name on the command line and in the manifest.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                Self::Dms => "dms",
-                Self::Csv => "csv",
-                Self::Jsonl => "jsonl",
-            }
-        }
-    }
-
-    impl FromStr for Profile {
-        type Err = Error;
-
-        fn from_str(text: &str) -> Result<Self, Error> {
-            match text {
-                "dms" => Ok(Self::Dms),
-                "csv" | "dsbulk" => Ok(Self::Csv),
-                "jsonl" => Ok(Self::Jsonl),
-                other => Err(Error::Usage {
-                    what: format!("there is no profile '{other}'"),
-                    hint: Some("one of dms, csv (also dsbulk), jsonl".into()),
-                }),
-            }
-        }
-    }
-
-    /// Write times and TTLs beside the values (`--metadata`).
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-    pub enum MetadataMode {
-        /// None.
-        #[default]
-        None,
-        /// One write time and one TTL a row.
-        Row,
-        /// Those of every column, and of the row marker.
-        Cell,
-    }
-
-    impl MetadataMode {
-        /// Its name on the command line and in the manifest.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                Self::None => "none",
-                Self::Row => "row",
-                Self::Cell => "cell",
-            }
-        }
-    }
-
-    /// How `jsonl` writes decimal and varint (`--json-numbers`).
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-    pub enum JsonNumbers {
-        /// As numbers of any length.
-        #[default]
-        Number,
-        /// As strings, for readers that would go through double.
-        Text,
-    }
-}
-pub use options::{JsonNumbers, MetadataMode, Profile};
+pub use format::{OutputColumn, OutputKind, RecordFormat};
+pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
+pub use record::{RecordWriter, Refusal};
+pub use stats::{ColumnStats, RecordCounters, RecordStats};
+pub use types::{ColumnType, ColumnTypeOverride};
