@@ -16,6 +16,7 @@
 pub mod cli;
 pub mod cql;
 pub mod dht;
+pub mod discover;
 pub mod error;
 pub mod extract;
 pub mod io;
@@ -24,6 +25,7 @@ pub mod output;
 pub mod progress;
 pub mod rows;
 pub mod schema;
+pub mod sstable;
 pub mod store;
 
 pub use error::{Error, ErrorClass, Result};

@@ -91,6 +91,12 @@ pub enum ColorWhen {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what is in a directory, and whether it is whole
+    ///
+    /// Tables, SSTables, versions, sizes, compression, rows, tombstones, what expires when, what is repaired, and what is
+    /// left over of operations that did not finish. Reads directory listings and Statistics.db; with --check all data.
+    /// Damage gives exit code 3.
+    Inspect(InspectArgs),
     /// Check that the parts of all agents make the whole, and write what loaders need of it
     ///
     /// Run once after all agents (a run of one agent does it by itself): row counts, digests and token ranges must fit

@@ -5,5 +5,6 @@ mod type_string;
 mod types;
 
 pub use compare::compare_values;
+pub(crate) use type_string::write_identifier;
 pub use type_string::{MarshalType, parse_cql_type, parse_marshal_type};
 pub use types::{CqlType, UdtType};

@@ -210,3 +210,129 @@ fn a_closed_pipe_ends_it_quietly() {
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((status.code(), err.as_str()), (Some(141), ""));
 }
+
+/// The data directories of the corpus, one per release line.
+fn corpus(line: &str) -> String {
+    format!("{}/testdata/{line}/data", env!("CARGO_MANIFEST_DIR"))
+}
+
+const LINES: [&str; 5] = ["3.0", "3.11", "4.0", "4.1", "5.0"];
+
+/// A copy of the folder of one table of the corpus, in a data directory of its own.
+fn copy_of_table(
+    line: &str,
+    keyspace: &str,
+    table: &str,
+) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folders = std::fs::read_dir(format!("{}/{keyspace}", corpus(line))).unwrap();
+    let is_it = |name: &str| name.rsplit_once('-').is_some_and(|(before, _)| before == table);
+    let from = folders
+        .map(|entry| entry.unwrap())
+        .find(|entry| is_it(entry.file_name().to_str().unwrap()))
+        .unwrap_or_else(|| panic!("{keyspace}.{table} is not in the corpus of {line}"));
+    let root = tempfile::tempdir().unwrap();
+    let to = root.path().join(keyspace).join(from.file_name());
+    std::fs::create_dir_all(&to).unwrap();
+    for file in std::fs::read_dir(from.path()).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    (root, to)
+}
+
+fn inspected(args: &[&str]) -> (i32, serde_json::Value) {
+    let mut all = vec!["-q", "inspect", "--json"];
+    all.extend(args);
+    let (code, out, err) = run(&all);
+    let json = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+    (code, json)
+}
+
+#[test]
+fn inspect_finds_every_table_of_every_release_whole() {
+    for line in LINES {
+        let (code, found) = inspected(&["--check", "--data-dir", &corpus(line)]);
+        assert_eq!(code, 0, "{line}: {:#}", found["damage"]);
+        assert_eq!(found["checked"], true);
+        let tables = found["tables"].as_array().unwrap();
+        let orders = tables.iter().find(|table| table["table"] == "orders").unwrap();
+        assert!(orders["sums"]["rows"].as_u64().unwrap() > 0, "{line}: {orders:#}");
+        assert!(orders["sums"]["partitions"].as_u64().unwrap() > 0, "{line}: {orders:#}");
+        assert!(tables.iter().all(|table| table["keyspace"] != "system"), "{line}");
+        let sstables: usize =
+            tables.iter().map(|table| table["sstables"].as_array().unwrap().len()).sum();
+        assert_eq!(found["total"]["sstables"], sstables, "{line}");
+        for table in tables {
+            let stored: u64 = table["sstables"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|sstable| std::fs::metadata(sstable["file"].as_str().unwrap()).unwrap().len())
+                .sum();
+            assert_eq!(table["sums"]["storedBytes"], stored, "{line}: {}", table["table"]);
+        }
+    }
+}
+
+#[test]
+fn inspect_draws_for_people() {
+    let (code, out, err) = run(&["inspect", "--data-dir", &corpus("4.1"), "-k", "shop"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    for words in [
+        "shop.orders\n",
+        "  SSTables    ",
+        "  partition sizes\n",
+        "█",
+        "unrepaired",
+        "no damage seen; --check",
+    ] {
+        assert!(out.contains(words), "{words:?} is not in\n{out}");
+    }
+    assert!(!out.contains("system."), "{out}");
+    let (code, out, err) = run(&["inspect", "--data-dir", &corpus("4.1"), "-k", "nothing"]);
+    assert_eq!((code, out.as_str()), (3, ""), "{err}");
+}
+
+#[test]
+fn inspect_finds_a_flipped_bit_when_it_reads_the_data() {
+    for line in LINES {
+        let (root, folder) = copy_of_table(line, "shop", "orders");
+        let data = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.to_str().unwrap().ends_with("-Data.db"))
+            .unwrap();
+        let mut bytes = std::fs::read(&data).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&data, bytes).unwrap();
+        let root = root.path().to_str().unwrap();
+        assert_eq!(inspected(&["--data-dir", root]).0, 0, "{line}: not read, not seen");
+        for mode in
+            [&["--data-dir", root, "--check"][..], &["--data-dir", root, "--check", "--no-mmap"]]
+        {
+            let (code, found) = inspected(mode);
+            assert_eq!(code, 3, "{line}");
+            let damage = found["damage"].as_array().unwrap();
+            assert_eq!(damage.len(), 1, "{line}: {damage:#?}");
+            assert_eq!(damage[0]["file"], data.to_str().unwrap());
+            assert_eq!(found["total"]["damaged"], 1);
+        }
+    }
+}
+
+#[test]
+fn inspect_says_which_statistics_it_cannot_read() {
+    let (root, folder) = copy_of_table("4.1", "shop", "orders");
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_str().unwrap().ends_with("-Statistics.db") {
+            std::fs::write(path, b"nothing").unwrap();
+        }
+    }
+    let (code, out, _) = run(&["inspect", "--data-dir", root.path().to_str().unwrap()]);
+    assert_eq!(code, 3);
+    assert!(out.contains("Statistics.db not readable") && out.contains("\nDAMAGED: "), "{out}");
+}

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod generate;
+pub mod inspect;
 pub mod seal;
 
 use super::args::Command;
@@ -12,6 +13,7 @@ use crate::error::Result;
 /// Runs the command that the settings name.
 pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     match &settings.args.command {
+        Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
         Command::Seal(args) => seal::run(&options::seal_directory(args)?, ui),
         Command::Config(_) => config::run(settings, ui),
         Command::Generate(args) => generate::run(args, ui),

@@ -12,7 +12,11 @@ pub(super) fn bars(groups: &[(String, u64)]) -> Vec<String> {
     groups
         .iter()
         .map(|(label, count)| {
-            let line = format!("{label:>label_width$} {:>8} {}", human_count(*count), bar(*count, largest));
+            let line = format!(
+                "{label:>label_width$} {:>8} {}",
+                human_count(*count),
+                bar(*count, largest)
+            );
             line.trim_end().to_owned()
         })
         .collect()
@@ -57,7 +61,12 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_share() {
-        let groups = [("a".to_owned(), 0), ("bb".to_owned(), 1), ("c".to_owned(), 50), ("d".to_owned(), 100)];
+        let groups = [
+            ("a".to_owned(), 0),
+            ("bb".to_owned(), 1),
+            ("c".to_owned(), 50),
+            ("d".to_owned(), 100),
+        ];
         let half = "█".repeat(16);
         assert_eq!(
             bars(&groups),

@@ -161,10 +161,9 @@ fn sstable(
         Ok(missing) => facts.missing_components = missing,
         Err(error) => damage.push(error),
     }
-    let statistics =
-        Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)
-            .map_err(|error| damage.push(error))
-            .ok();
+    let statistics = Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)
+        .map_err(|error| damage.push(error))
+        .ok();
     facts.statistics = statistics.as_ref().map(statistics_facts);
     match DataChunks::open(descriptor, mode) {
         Ok(chunks) => {
@@ -192,7 +191,8 @@ fn statistics_facts(statistics: &Statistics) -> StatisticsFacts {
         (statistics.validation.partitioner == Partitioner::Murmur3)
             .then(|| murmur3_token(key).0.to_string())
     };
-    let (first, last) = stats.key_range.as_ref().map_or((None, None), |(a, b)| (token(a), token(b)));
+    let (first, last) =
+        stats.key_range.as_ref().map_or((None, None), |(a, b)| (token(a), token(b)));
     // Cassandra's own marks for "there is none".
     let time = |micros: i64| (micros != i64::MIN && micros != i64::MAX).then_some(micros);
     let ttl = |seconds: i32| (stats.max_ttl > 0 && seconds != i32::MAX).then_some(seconds);

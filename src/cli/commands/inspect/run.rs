@@ -30,9 +30,5 @@ pub fn run(options: &InspectOptions, ui: &Ui) -> Result<ExitCode> {
 
 fn exit_code(inspection: &Inspection) -> ExitCode {
     let unsupported = inspection.tables.iter().any(|table| !table.unsupported.is_empty());
-    if inspection.damage.is_empty() && !unsupported {
-        ExitCode::COMPLETE
-    } else {
-        ExitCode::INPUT
-    }
+    if inspection.damage.is_empty() && !unsupported { ExitCode::COMPLETE } else { ExitCode::INPUT }
 }

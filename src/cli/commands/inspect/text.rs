@@ -56,7 +56,8 @@ pub(super) fn render(inspection: &Inspection, now: i64) -> String {
     if inspection.damage.is_empty() {
         lines.push(match inspection.checked {
             true => "no damage: all data was read and is as its checksums say".to_owned(),
-            false => "no damage seen; --check reads all data and compares it with its checksums".to_owned(),
+            false => "no damage seen; --check reads all data and compares it with its checksums"
+                .to_owned(),
         });
     } else {
         lines.push(format!("DAMAGED: {} places", inspection.damage.len()));
@@ -104,7 +105,10 @@ fn render_table(table: &TableFacts, now: i64, lines: &mut Vec<String>) {
         say("TTL", words);
     }
     if sums.stored_bytes > 0 {
-        say("repaired", format!("{} % of the bytes on disk", percent(sums.repaired_bytes, sums.stored_bytes)));
+        say(
+            "repaired",
+            format!("{} % of the bytes on disk", percent(sums.repaired_bytes, sums.stored_bytes)),
+        );
     }
     if let Some(words) = tokens(table) {
         say("tokens", words);
@@ -196,8 +200,11 @@ fn beside(table: &TableFacts) -> Vec<(&'static str, String)> {
         all.push(("indexes", format!("{} folders", table.index_folders)));
     }
     if !table.leftovers.is_empty() {
-        let each: Vec<String> =
-            table.leftovers.iter().map(|(kind, count)| format!("{count} {}", kind_words(kind))).collect();
+        let each: Vec<String> = table
+            .leftovers
+            .iter()
+            .map(|(kind, count)| format!("{count} {}", kind_words(kind)))
+            .collect();
         all.push(("leftovers", each.join(", ")));
     }
     for (path, why) in &table.unsupported {
@@ -269,7 +276,8 @@ fn sstables(table: &TableFacts, lines: &mut Vec<String>) {
         lines.push(format!("  {name}  {}", words.join(", ")));
     }
     if table.sstables.len() > MAX_LISTED {
-        lines.push(format!("  and {} SSTables more: see --json", table.sstables.len() - MAX_LISTED));
+        lines
+            .push(format!("  and {} SSTables more: see --json", table.sstables.len() - MAX_LISTED));
     }
 }
 
