@@ -41,7 +41,7 @@ pub(super) enum Opened {
     /// There is work to do.
     Ready(Box<Publication>),
     /// The same command has finished before; its report.
-    AlreadyComplete(Box<Report>),
+    AlreadyComplete(Box<Report>, Box<Manifest>),
 }
 
 /// An output that is being made.
@@ -104,14 +104,14 @@ impl Publication {
         };
         let started = clock::now().to_string();
         let state = match run.agent_progress(manifest, state, &source_fingerprint, &location)? {
-            AgentProgress::Complete(_) => {
+            AgentProgress::Complete(manifest) => {
                 let report = read("report.json")?.unwrap_or_default();
                 let report = read_json::<Report>(&location, &report)?;
                 // The run may have ended between the manifest and the seal.
                 if store.get(COMPLETE)?.is_none() {
                     seal_output(&store, source, options, plan, &crate::progress::NoEvents)?;
                 }
-                return Ok(Opened::AlreadyComplete(Box::new(report)));
+                return Ok(Opened::AlreadyComplete(Box::new(report), manifest));
             }
             AgentProgress::Resume(state) => state,
             AgentProgress::Fresh => StateFile::new(&run, AGENT, &source_fingerprint, &started),
@@ -195,7 +195,7 @@ impl Publication {
         results: &[TableResult],
         report: &Report,
         events: &dyn Events,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Manifest> {
         let tables: Vec<ManifestTable> = plan
             .tables
             .iter()
@@ -245,7 +245,10 @@ impl Publication {
         self.store.put(&agent_file(AGENT, "report.json"), &write_json(report)?)?;
         self.store.put(&agent_file(AGENT, "manifest.json"), &write_json(&manifest)?)?;
         self.store.delete(&agent_file(AGENT, "state.json"))?;
-        seal_output(&*self.store, source, options, plan, events)
+        for warning in seal_output(&*self.store, source, options, plan, events)? {
+            events.warning(&warning);
+        }
+        Ok(manifest)
     }
 }
 

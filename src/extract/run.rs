@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::dht::TokenRange;
 use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
-use crate::output::manifest::{FileEntry, RecordDigest, TableCounters, TokenInterval};
+use crate::output::manifest::{FileEntry, Manifest, RecordDigest, TableCounters, TokenInterval};
 use crate::output::{ColumnStats, RecordStats, RecordWriter};
 use crate::progress::{Books, Events, NotRead, Quarantine, Report, TableReport};
 use crate::sstable::{LargeRows, WorkerRows};
@@ -27,10 +27,8 @@ pub struct Outcome {
     pub report: Report,
     /// Where the output is, for the last words; none for standard output.
     pub location: Option<String>,
-    /// Files of records written.
-    pub files: u64,
-    /// Bytes of them.
-    pub bytes: u64,
+    /// What was written; none for standard output.
+    pub manifest: Option<Box<Manifest>>,
     /// The same command had already finished: nothing was done.
     pub already_complete: bool,
 }
@@ -80,12 +78,11 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
     let publication = match &options.output {
         OutputTarget::Directory(root) => match Publication::open(root, options, &source, &plan)? {
             Opened::Ready(publication) => Some(publication),
-            Opened::AlreadyComplete(report) => {
+            Opened::AlreadyComplete(report, manifest) => {
                 return Ok(Outcome {
                     report: *report,
                     location: Some(root.display().to_string()),
-                    files: 0,
-                    bytes: 0,
+                    manifest: Some(manifest),
                     already_complete: true,
                 });
             }
@@ -133,18 +130,14 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
         check_joints(table, result)?;
     }
     let report = make_report(&source, &plan, &results, options);
-    let files = results.iter().flat_map(|r| r.splits.values()).map(|s| s.files.len() as u64).sum();
-    let bytes = results
-        .iter()
-        .flat_map(|r| r.splits.values())
-        .flat_map(|s| &s.files)
-        .map(|f| f.bytes)
-        .sum();
     let location = publication.as_ref().map(|publication| publication.location());
-    if let Some(publication) = &publication {
-        publication.complete(options, &source, &plan, &results, &report, events)?;
-    }
-    Ok(Outcome { report, location, files, bytes, already_complete: false })
+    let manifest = match &publication {
+        Some(publication) => {
+            Some(Box::new(publication.complete(options, &source, &plan, &results, &report, events)?))
+        }
+        None => None,
+    };
+    Ok(Outcome { report, location, manifest, already_complete: false })
 }
 
 struct Running<'a> {
