@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::rows::{
-    Cell, ComplexDeletion, DeletionTime, LivenessInfo, Row, RowView, Span, merge_counter_contexts,
+    Cell, ComplexDeletion, DeletionTime, LivenessInfo, NO_TTL, Row, RowView, Span,
+    merge_counter_contexts,
 };
 
 use super::order::ClusteringOrder;
@@ -170,6 +171,7 @@ impl MergedRow {
             }
         }
         self.row.liveness = liveness;
+        self.row.has_times = liveness.ttl != NO_TTL;
         let deletion = super::purge::row_deletion(&self.row).max(active);
         loop {
             let mut column: Option<u16> = None;
