@@ -262,6 +262,8 @@ impl MergedRow {
             let Some(path) = least else { return Ok(None) };
             let mut winner: Option<(Cell, u16)> = None;
             let mut value: &'a [u8] = &[];
+            // Equal paths need not be the same bytes (1.0 and 1.00): a cell keeps its own.
+            let mut winner_path = path;
             let mut merged = false;
             for i in 0..self.heads.len() {
                 let Some((cell, bytes, own_path, source)) = head(&self.heads, i) else { continue };
@@ -278,7 +280,7 @@ impl MergedRow {
                 }
                 let Some((best, best_source)) = winner else {
                     winner = Some((cell, source));
-                    value = bytes;
+                    (value, winner_path) = (bytes, own_path);
                     continue;
                 };
                 books.cells_superseded += 1;
@@ -288,7 +290,7 @@ impl MergedRow {
                         CounterOutcome::First => {}
                         CounterOutcome::Second => {
                             winner = Some((cell, source));
-                            value = bytes;
+                            (value, winner_path) = (bytes, own_path);
                             merged = false;
                         }
                         CounterOutcome::Merge => {
@@ -304,7 +306,7 @@ impl MergedRow {
                     }
                 } else if !wins(rules.rule, rules.now, (&best, value), (&cell, bytes)) {
                     winner = Some((cell, source));
-                    value = bytes;
+                    (value, winner_path) = (bytes, own_path);
                 }
             }
             if let Some((mut cell, source)) = winner {
@@ -317,7 +319,7 @@ impl MergedRow {
                 } else {
                     self.copy(value)?
                 };
-                cell.path = self.copy(path)?;
+                cell.path = self.copy(winner_path)?;
                 return Ok(Some(cell));
             }
         }
