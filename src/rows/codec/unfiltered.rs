@@ -621,3 +621,13 @@ pub(crate) fn read_deletion_time(
     let raw = r.read_i32("deletion time")?;
     Ok(DeletionTime { marked_for_delete_at, local_deletion_time: local_deletion_time(raw, true) })
 }
+
+#[cfg(test)]
+#[path = "unfiltered_encoder.rs"]
+mod encoder;
+#[cfg(test)]
+#[path = "unfiltered_examples.rs"]
+mod examples;
+#[cfg(test)]
+#[path = "unfiltered_tests.rs"]
+mod tests;
