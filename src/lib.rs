@@ -13,6 +13,7 @@
 //! cql        types and their order                         io       bytes and files
 //! ```
 
+pub mod cli;
 pub mod cql;
 pub mod dht;
 pub mod discover;

@@ -212,8 +212,25 @@ struct Builder<'a> {
     names: BTreeSet<String>,
 }
 
-fn by_name(a: &Visible<'_>, b: &Visible<'_>) -> std::cmp::Ordering {
-    a.name.as_bytes().cmp(b.name.as_bytes())
+/// Columns of one kind in the order of `SELECT *` (`Columns.selectOrderIterator`): the simple ones and the complex ones,
+/// each in the order that they have on disk, merged by name, compared as signed bytes.
+fn select_order(columns: Vec<Visible<'_>>) -> Vec<Visible<'_>> {
+    let signed = |column: &Visible<'_>| {
+        column.name.bytes().map(u8::cast_signed).collect::<Vec<i8>>()
+    };
+    let (complex, simple): (Vec<_>, Vec<_>) =
+        columns.into_iter().partition(|column| column.cql_type.is_multi_cell());
+    let mut merged = Vec::with_capacity(simple.len() + complex.len());
+    let (mut simple, mut complex) = (simple.into_iter().peekable(), complex.into_iter().peekable());
+    loop {
+        let from_simple = match (simple.peek(), complex.peek()) {
+            (Some(a), Some(b)) => signed(a) <= signed(b),
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => return merged,
+        };
+        merged.extend(if from_simple { simple.next() } else { complex.next() });
+    }
 }
 
 fn disk_index(index: usize) -> Result<u16> {
@@ -273,10 +290,8 @@ impl<'a> Builder<'a> {
                 _ => regulars.push(key(column, Source::Regular(index))),
             }
         }
-        statics.sort_by(by_name);
-        regulars.sort_by(by_name);
-        visible.extend(statics);
-        visible.extend(regulars);
+        visible.extend(select_order(statics));
+        visible.extend(select_order(regulars));
         let mut this = Self {
             table,
             options,
