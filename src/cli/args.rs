@@ -107,6 +107,11 @@ pub enum Command {
     /// left over of operations that did not finish. Reads directory listings and Statistics.db; with --check all data.
     /// Damage gives exit code 3.
     Inspect(InspectArgs),
+    /// Show rows as JSON lines: merged, raw, or explained
+    ///
+    /// Of one table or, with --key, of one partition: as a read would answer, with write times and TTLs; with --raw as each
+    /// SSTable has it; with --explain which version of each cell won, and what the others lost to.
+    Cat(CatArgs),
     /// Check that the parts of all agents make the whole, and write what loaders need of it
     ///
     /// Run once after all agents (a run of one agent does it by itself): row counts, digests and token ranges must fit

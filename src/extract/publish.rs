@@ -163,7 +163,7 @@ impl Publication {
                 }
                 splits += 1;
                 rows += kept.files.iter().map(|file| file.rows).sum::<u64>();
-                result.splits.insert(split.number, from_state(split.range, kept));
+                result.splits.insert(split.number, from_state(kept));
             }
             if splits > 0 {
                 events.splits_resumed(&table.job.name, splits, rows, 0);
@@ -379,7 +379,7 @@ fn source_fingerprint(plan: &Plan) -> String {
     fingerprint(&[text.as_bytes()])
 }
 
-fn from_state(range: TokenRange, kept: &SplitState) -> SplitOutcome {
+fn from_state(kept: &SplitState) -> SplitOutcome {
     let columns = kept
         .columns
         .iter()
@@ -392,7 +392,6 @@ fn from_state(range: TokenRange, kept: &SplitState) -> SplitOutcome {
         })
         .collect();
     SplitOutcome {
-        range,
         files: kept.files.clone(),
         stats: RecordStats { columns, ..RecordStats::default() },
         counters: kept.counters.clone(),

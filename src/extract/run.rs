@@ -42,7 +42,6 @@ pub(super) struct TableResult {
 /// What is kept of a finished split.
 #[derive(Debug, Clone)]
 pub(super) struct SplitOutcome {
-    pub(super) range: TokenRange,
     pub(super) files: Vec<FileEntry>,
     pub(super) stats: RecordStats,
     pub(super) counters: TableCounters,
@@ -132,9 +131,9 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
     let report = make_report(&source, &plan, &results, options);
     let location = publication.as_ref().map(|publication| publication.location());
     let manifest = match &publication {
-        Some(publication) => {
-            Some(Box::new(publication.complete(options, &source, &plan, &results, &report, events)?))
-        }
+        Some(publication) => Some(Box::new(
+            publication.complete(options, &source, &plan, &results, &report, events)?,
+        )),
         None => None,
     };
     Ok(Outcome { report, location, manifest, already_complete: false })
@@ -313,7 +312,6 @@ fn outcome(range: TokenRange, done: SplitDone, stats: RecordStats, damaged: bool
         })
         .collect();
     SplitOutcome {
-        range,
         files,
         counters: table_counters(&stats, done.rows_expiring),
         stats,

@@ -215,9 +215,8 @@ struct Builder<'a> {
 /// Columns of one kind in the order of `SELECT *` (`Columns.selectOrderIterator`): the simple ones and the complex ones,
 /// each in the order that they have on disk, merged by name, compared as signed bytes.
 fn select_order(columns: Vec<Visible<'_>>) -> Vec<Visible<'_>> {
-    let signed = |column: &Visible<'_>| {
-        column.name.bytes().map(u8::cast_signed).collect::<Vec<i8>>()
-    };
+    let signed =
+        |column: &Visible<'_>| column.name.bytes().map(u8::cast_signed).collect::<Vec<i8>>();
     let (complex, simple): (Vec<_>, Vec<_>) =
         columns.into_iter().partition(|column| column.cql_type.is_multi_cell());
     let mut merged = Vec::with_capacity(simple.len() + complex.len());

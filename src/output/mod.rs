@@ -24,9 +24,11 @@ mod scalar;
 mod stats;
 mod text;
 mod types;
+mod value;
 
 pub use format::{OutputColumn, OutputKind, RecordFormat};
 pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 pub use record::{RecordWriter, Refusal};
 pub use stats::{ColumnStats, RecordCounters, RecordStats};
 pub use types::{ColumnType, ColumnTypeOverride};
+pub use value::value_json;

@@ -1,5 +1,6 @@
 //! One file per command, each with a `run`.
 
+pub mod cat;
 pub mod config;
 pub mod extract;
 pub mod generate;
@@ -16,7 +17,10 @@ use crate::error::Result;
 pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     match &settings.args.command {
         Command::Extract(args) => extract::run(&options::extract_options(args, settings)?, ui),
-        Command::Schema(args) => schema::run(&options::input_options(&args.input, &[], settings)?, ui),
+        Command::Schema(args) => {
+            schema::run(&options::input_options(&args.input, &[], settings)?, ui)
+        }
+        Command::Cat(args) => cat::run(&options::cat_options(args, settings)?, ui),
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
         Command::Seal(args) => seal::run(&options::seal_directory(args)?, ui),
         Command::Config(_) => config::run(settings, ui),
