@@ -91,6 +91,16 @@ pub enum ColorWhen {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write tables as files for a loader: CSV or JSON lines
+    ///
+    /// Finds the live SSTables and their schema, merges them as Cassandra would answer SELECT *, and writes one file per
+    /// split of the token ring, a manifest with digests, and what AWS DMS or another loader needs beside them. The same
+    /// command again continues a run that was stopped.
+    Extract(Box<ExtractArgs>),
+    /// Print the schema found on the disk as CQL
+    ///
+    /// Of the selected tables, with their keyspaces, types, indexes and views; Cassandra accepts it as it is.
+    Schema(SchemaArgs),
     /// Show what is in a directory, and whether it is whole
     ///
     /// Tables, SSTables, versions, sizes, compression, rows, tombstones, what expires when, what is repaired, and what is

@@ -10,8 +10,9 @@ use super::args::{
 use super::settings::{Origin, Settings};
 use super::units::{Pair, WriteTime, split_literals};
 use crate::error::{Error, Result};
+use crate::discover::{InputOptions, SchemaOption};
 use crate::extract::{
-    ExtractOptions, InputOptions, OnCorrupt, OutputTarget, RecordOptions, SchemaSource,
+    ExtractOptions, OnCorrupt, OutputTarget, RecordOptions,
 };
 use crate::io::ReadMode;
 use crate::output::{JsonNumbers, MetadataMode, Profile};
@@ -161,9 +162,9 @@ pub fn input_options(
         snapshot,
         backups: args.backups,
         schema: match &args.schema {
-            None => SchemaSource::Disk,
-            Some(path) if path.as_os_str() == "header" => SchemaSource::Header,
-            Some(path) => SchemaSource::File(path.clone()),
+            None => SchemaOption::Auto,
+            Some(path) if path.as_os_str() == "header" => SchemaOption::Header,
+            Some(path) => SchemaOption::File(path.clone()),
         },
         keyspaces: names("keyspace", &args.keyspace, 0)?,
         tables: names("table", &args.table, 1)?,

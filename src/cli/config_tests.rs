@@ -113,7 +113,7 @@ fn every_option_of_extract_arrives() {
             data_dirs: vec!["/a".into(), "/b".into()],
             snapshot: Some("s1".into()),
             backups: true,
-            schema: SchemaSource::File("x.cql".into()),
+            schema: SchemaOption::File("x.cql".into()),
             keyspaces: vec!["shop".into(), "web_*".into()],
             tables: vec!["shop.*".into(), "a".into(), "b".into()],
             exclude: vec!["shop.log".into()],
@@ -177,8 +177,8 @@ fn names_that_cannot_be_are_refused() {
 fn the_schema_can_come_from_the_headers() {
     let schema =
         |value| extract(&["--data-dir", "/d", "-o", "/o", "--schema", value]).unwrap().input.schema;
-    assert_eq!(schema("header"), SchemaSource::Header);
-    assert_eq!(schema("./header"), SchemaSource::File("./header".into()));
+    assert_eq!(schema("header"), SchemaOption::Header);
+    assert_eq!(schema("./header"), SchemaOption::File("./header".into()));
 }
 
 #[test]

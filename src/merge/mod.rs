@@ -10,8 +10,14 @@ mod order;
 mod partitions;
 mod purge;
 mod reconcile;
-
 mod unfiltereds;
+
+#[cfg(test)]
+mod model_source;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod rule_tests;
 
 pub use order::ClusteringOrder;
 pub use partitions::{PartitionMerge, RowSink};

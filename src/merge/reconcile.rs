@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::rows::{
-    Cell, ComplexDeletion, DeletionTime, LivenessInfo, Row, RowView, Span, merge_counter_contexts,
+    Cell, ComplexDeletion, DeletionTime, LivenessInfo, NO_TTL, Row, RowView, Span,
+    merge_counter_contexts,
 };
 
 use super::order::ClusteringOrder;
@@ -170,6 +171,7 @@ impl MergedRow {
             }
         }
         self.row.liveness = liveness;
+        self.row.has_times = liveness.ttl != NO_TTL;
         let deletion = super::purge::row_deletion(&self.row).max(active);
         loop {
             let mut column: Option<u16> = None;
@@ -260,6 +262,8 @@ impl MergedRow {
             let Some(path) = least else { return Ok(None) };
             let mut winner: Option<(Cell, u16)> = None;
             let mut value: &'a [u8] = &[];
+            // Equal paths need not be the same bytes (1.0 and 1.00): a cell keeps its own.
+            let mut winner_path = path;
             let mut merged = false;
             for i in 0..self.heads.len() {
                 let Some((cell, bytes, own_path, source)) = head(&self.heads, i) else { continue };
@@ -276,7 +280,7 @@ impl MergedRow {
                 }
                 let Some((best, best_source)) = winner else {
                     winner = Some((cell, source));
-                    value = bytes;
+                    (value, winner_path) = (bytes, own_path);
                     continue;
                 };
                 books.cells_superseded += 1;
@@ -286,7 +290,7 @@ impl MergedRow {
                         CounterOutcome::First => {}
                         CounterOutcome::Second => {
                             winner = Some((cell, source));
-                            value = bytes;
+                            (value, winner_path) = (bytes, own_path);
                             merged = false;
                         }
                         CounterOutcome::Merge => {
@@ -302,7 +306,7 @@ impl MergedRow {
                     }
                 } else if !wins(rules.rule, rules.now, (&best, value), (&cell, bytes)) {
                     winner = Some((cell, source));
-                    value = bytes;
+                    (value, winner_path) = (bytes, own_path);
                 }
             }
             if let Some((mut cell, source)) = winner {
@@ -315,7 +319,7 @@ impl MergedRow {
                 } else {
                     self.copy(value)?
                 };
-                cell.path = self.copy(path)?;
+                cell.path = self.copy(winner_path)?;
                 return Ok(Some(cell));
             }
         }

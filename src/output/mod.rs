@@ -4,22 +4,23 @@
 //! each is written. A [`RecordWriter`] per worker turns live rows into lines. What a profile cannot carry is a
 //! [`Refusal`]: the row leaves nothing behind, and the caller counts it.
 
+pub mod dms;
+pub mod manifest;
+pub mod names;
+pub mod run;
+pub mod state;
+
 mod buffer;
 mod csv;
 mod dates;
-pub mod dms;
 mod format;
 mod json;
 mod keys;
-pub mod manifest;
 mod metadata;
-pub mod names;
 mod numbers;
 mod options;
 mod record;
-pub mod run;
 mod scalar;
-pub mod state;
 mod stats;
 mod text;
 mod types;

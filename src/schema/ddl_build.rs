@@ -318,9 +318,11 @@ fn build_table(raw: &RawTable, types: &Types) -> Result<TableMetadata> {
     }
     for (column, micros) in &raw.dropped {
         let is_static = column.is_static || table.compact == CompactKind::StaticCompact;
+        let cql_type = cql_type(raw, column, types)?;
         table.dropped.push(DroppedColumn {
             name: column.name.clone(),
-            cql_type: expand_user_types(cql_type(raw, column, types)?),
+            multi_cell: cql_type.is_multi_cell(),
+            cql_type: expand_user_types(cql_type),
             kind: if is_static { ColumnKind::Static } else { ColumnKind::Regular },
             dropped_micros: micros.unwrap_or(i64::MAX),
         });

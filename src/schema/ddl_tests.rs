@@ -192,7 +192,7 @@ prop_compose! {
                 for (again, is_static, dropped_micros) in dropped {
                     let gone = next(ColumnKind::Regular);
                     let kind = if is_static { ColumnKind::Static } else { ColumnKind::Regular };
-                    let cql_type = crate::schema::expand_user_types(gone.cql_type.clone());
+                    let cql_type = crate::schema::user_types::expand_user_types(gone.cql_type.clone());
                     table.dropped.push(DroppedColumn { name: gone.name.clone(), cql_type, kind, dropped_micros });
                     if again {
                         table.regulars.push(gone);

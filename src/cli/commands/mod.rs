@@ -1,8 +1,10 @@
 //! One file per command, each with a `run`.
 
 pub mod config;
+pub mod extract;
 pub mod generate;
 pub mod inspect;
+pub mod schema;
 pub mod seal;
 
 use super::args::Command;
@@ -13,6 +15,8 @@ use crate::error::Result;
 /// Runs the command that the settings name.
 pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     match &settings.args.command {
+        Command::Extract(args) => extract::run(&options::extract_options(args, settings)?, ui),
+        Command::Schema(args) => schema::run(&options::input_options(&args.input, &[], settings)?, ui),
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
         Command::Seal(args) => seal::run(&options::seal_directory(args)?, ui),
         Command::Config(_) => config::run(settings, ui),

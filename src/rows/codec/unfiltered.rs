@@ -126,7 +126,8 @@ impl RowDecoder {
 
     /// Decodes the unfiltered at the start of `window` into `row`.
     ///
-    /// `previous`: size of the unfiltered before it, or of the partition's head for the first one.
+    /// `previous`: size of the unfiltered before it; for the first one the size of the partition's head and static row
+    /// together; 0 for the static row itself.
     pub fn decode(
         &mut self,
         window: &[u8],
@@ -269,7 +270,12 @@ impl RowDecoder {
         row: &mut Row,
     ) -> Result<(), DecodeError> {
         let is_static = extended & EXT_IS_STATIC != 0;
-        check_previous(r, if is_static { 0 } else { previous })?;
+        // A static row has no clustering: among rows that have one it could not be told where it belongs.
+        if is_static != (previous == 0) {
+            let words = if is_static { "a static row among the rows" } else { "no static row" };
+            return Err(r.invalid(words));
+        }
+        check_previous(r, previous)?;
         if flags & HAS_TIMESTAMP != 0 {
             row.liveness.timestamp = self.read_timestamp(r)?;
             if flags & HAS_TTL != 0 {
@@ -346,15 +352,20 @@ impl RowDecoder {
         } else {
             missing
         };
+        // Ascending: an index named twice would leave the cells of another column to be read as this one's.
+        let mut least = 0;
         for _ in 0..listed {
             let index = r.read_uvint("column index")?;
-            match usize::try_from(index).ok().and_then(|index| self.present.get_mut(index)) {
-                Some(there) => *there = lists_present,
+            let at = usize::try_from(index).ok().filter(|&at| at >= least);
+            match at.and_then(|at| self.present.get_mut(at).zip(at.checked_add(1))) {
+                Some((there, next)) => {
+                    *there = lists_present;
+                    least = next;
+                }
                 None => {
-                    return Err(r.error(DecodeErrorKind::Limit {
+                    return Err(r.error(DecodeErrorKind::InvalidTag {
                         what: "column index",
-                        found: index,
-                        limit: columns as u64,
+                        value: index,
                     }));
                 }
             }
@@ -610,3 +621,13 @@ pub(crate) fn read_deletion_time(
     let raw = r.read_i32("deletion time")?;
     Ok(DeletionTime { marked_for_delete_at, local_deletion_time: local_deletion_time(raw, true) })
 }
+
+#[cfg(test)]
+#[path = "unfiltered_encoder.rs"]
+mod encoder;
+#[cfg(test)]
+#[path = "unfiltered_examples.rs"]
+mod examples;
+#[cfg(test)]
+#[path = "unfiltered_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@
 //!
 //! This is the hot path: [`DataChunks::read_chunk`] allocates nothing once its scratch has grown.
 
-use std::ops::Range;
+use std::path::Path;
 
 use super::compressor::Decompressors;
 use super::info::{CompressionInfo, MAX_CHUNK_LEN, TableFile};
@@ -145,9 +145,9 @@ impl DataChunks {
         !matches!(self.layout, Layout::Unchecked)
     }
 
-    /// The open Data.db.
-    pub fn file(&self) -> &InputFile {
-        &self.data
+    /// The path of Data.db.
+    pub fn path(&self) -> &Path {
+        self.data.path()
     }
 
     /// Uncompressed bytes in chunk `index`; none in an empty chunk at the end.
@@ -281,20 +281,20 @@ impl DataChunks {
         Ok(())
     }
 
-    /// Gives back the page cache behind a range of chunks that are not needed again.
-    pub fn forget(&self, chunks: Range<u64>) {
-        let (start, end) = match &self.layout {
-            Layout::Compressed(info) => {
-                let end = info.chunk_offset(chunks.end).unwrap_or_else(|| self.data.len());
-                (info.chunk_offset(chunks.start).unwrap_or(end), end)
-            }
+    /// Where chunk `index` begins in Data.db; the end of the file for those behind the last.
+    pub fn stored_offset(&self, index: u64) -> u64 {
+        let len = self.data.len();
+        match &self.layout {
+            Layout::Compressed(info) => info.chunk_offset(index).map_or(len, |at| at.min(len)),
             Layout::Checked(_) | Layout::Unchecked => {
-                let len = self.chunk_len as u64;
-                (chunks.start.saturating_mul(len), chunks.end.saturating_mul(len))
+                index.saturating_mul(self.chunk_len as u64).min(len)
             }
-        };
-        let end = end.min(self.data.len());
-        self.data.forget(start, end.saturating_sub(start));
+        }
+    }
+
+    /// Gives back the page cache of a part of Data.db, as it is on disk, that is not needed again.
+    pub fn forget(&self, offset: u64, len: u64) {
+        self.data.forget(offset, len);
     }
 
     /// Format version and compressor, as errors name them.

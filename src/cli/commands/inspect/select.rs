@@ -2,7 +2,7 @@
 
 use glob_match::glob_match;
 
-use crate::extract::InputOptions;
+use crate::discover::InputOptions;
 
 /// Keyspaces of Cassandra itself, left out unless named.
 const SYSTEM: [&str; 8] = [

@@ -1,0 +1,200 @@
+//! The rules between two things, one line each.
+
+use std::cmp::Ordering;
+
+use super::TieBreak::{self, From40, Until311};
+use super::model_source::NOW;
+use super::reconcile::wins;
+use crate::rows::{
+    Cell, DeletionTime, LivenessInfo, LocalDeletionTime, NO_TIMESTAMP, NO_TTL, Span,
+};
+
+fn cell(timestamp: i64, ttl: i32, ldt: i64) -> Cell {
+    Cell {
+        timestamp,
+        local_deletion_time: LocalDeletionTime(ldt),
+        ttl,
+        column: 0,
+        source: 0,
+        value: Span::default(),
+        path: Span::default(),
+    }
+}
+
+const NEVER: i64 = i64::MAX;
+
+fn live(timestamp: i64) -> Cell {
+    cell(timestamp, NO_TTL, NEVER)
+}
+
+fn tombstone(timestamp: i64, ldt: i64) -> Cell {
+    cell(timestamp, NO_TTL, ldt)
+}
+
+fn expiring(timestamp: i64, ldt: i64) -> Cell {
+    cell(timestamp, 10, ldt)
+}
+
+/// `a` against `b`: Greater if only `a` wins, Equal if either may.
+fn outcome(rule: TieBreak, a: (Cell, &[u8]), b: (Cell, &[u8])) -> Ordering {
+    let a_wins = wins(rule, NOW, (&a.0, a.1), (&b.0, b.1));
+    let b_wins = wins(rule, NOW, (&b.0, b.1), (&a.0, a.1));
+    assert!(a_wins || b_wins, "neither wins: {a:?} {b:?}");
+    b_wins.cmp(&a_wins).reverse()
+}
+
+#[test]
+fn two_cells_by_the_rule_of_each_release() {
+    use Ordering::{Equal, Greater, Less};
+    let (past, future) = (NOW - 5, NOW + 5);
+    type Side = (Cell, &'static [u8]);
+    // What the first is to the second until 3.11, and from 4.0 on.
+    let cases: [(&str, Side, Side, Ordering, Ordering); 20] = [
+        ("time", (live(2), b"a"), (live(1), b"b"), Greater, Greater),
+        ("negative time", (live(-2), b"b"), (live(-1), b"a"), Less, Less),
+        ("time over tombstone", (live(2), b""), (tombstone(1, past), b""), Greater, Greater),
+        ("same", (live(1), b"a"), (live(1), b"a"), Equal, Equal),
+        ("value", (live(1), b"b"), (live(1), b"a"), Greater, Greater),
+        ("prefix", (live(1), b"ab"), (live(1), b"a"), Greater, Greater),
+        ("empty value", (live(1), b""), (live(1), b"\x00"), Less, Less),
+        ("signs", (live(1), b"\x51"), (live(1), b"\xe1"), Greater, Less),
+        ("signs behind", (live(1), b"a\xff"), (live(1), b"a\x00"), Less, Greater),
+        ("sign and length", (live(1), b"\xe1"), (live(1), b""), Greater, Greater),
+        ("tombstone", (tombstone(1, past), b""), (live(1), b"z"), Greater, Greater),
+        ("expired", (expiring(1, past), b"a"), (live(1), b"z"), Greater, Greater),
+        ("expired at the clock", (expiring(1, NOW), b"a"), (live(1), b"z"), Greater, Greater),
+        // Until 3.11 what expires later is as live as the rest.
+        ("expiring, less", (expiring(1, future), b"a"), (live(1), b"z"), Less, Greater),
+        ("expiring, same", (expiring(1, future), b"a"), (live(1), b"a"), Less, Greater),
+        (
+            "tombstone and expiring",
+            (tombstone(1, past), b""),
+            (expiring(1, future), b"z"),
+            Greater,
+            Greater,
+        ),
+        // Both dead at the clock: until 3.11 the value decides, which a tombstone has none of.
+        (
+            "tombstone and expired",
+            (tombstone(1, NOW), b""),
+            (expiring(1, past), b"z"),
+            Less,
+            Greater,
+        ),
+        ("tombstones", (tombstone(1, NOW), b""), (tombstone(1, past), b""), Greater, Greater),
+        ("expiries", (expiring(1, future + 1), b"a"), (expiring(1, future), b"b"), Less, Greater),
+        (
+            "expiries, same value",
+            (expiring(1, future + 1), b"a"),
+            (expiring(1, future), b"a"),
+            Greater,
+            Greater,
+        ),
+    ];
+    for (name, a, b, until_311, from_40) in cases {
+        assert_eq!(outcome(Until311, a, b), until_311, "{name}, until 3.11");
+        assert_eq!(outcome(From40, a, b), from_40, "{name}, from 4.0");
+    }
+    // Negative deletion times of overflowed TTLs are long past, and still times.
+    assert_eq!(outcome(Until311, (expiring(1, -1), b"a"), (live(1), b"z")), Greater);
+    assert_eq!(outcome(From40, (expiring(1, -1), b"a"), (expiring(1, past), b"z")), Less);
+}
+
+#[test]
+fn rules_are_chosen_by_release() {
+    for (release, rule) in [
+        ("2.1.22", Some(Until311)),
+        ("2.2", Some(Until311)),
+        ("3.0.29", Some(Until311)),
+        ("3.11.19-SNAPSHOT", Some(Until311)),
+        ("4.0-rc1", Some(From40)),
+        ("4", Some(From40)),
+        ("5.0-beta1", Some(From40)),
+        ("10.0", Some(From40)),
+        ("", None),
+        ("v4.0", None),
+    ] {
+        assert_eq!(TieBreak::of_release(release), rule, "{release}");
+    }
+}
+
+#[test]
+fn cells_live_until_the_second_of_their_expiry() {
+    for (cell, is_live) in [
+        (live(1), true),
+        (expiring(1, NOW + 1), true),
+        (expiring(1, NOW), false),
+        (expiring(1, NOW - 1), false),
+        (expiring(1, -1), false),
+        (tombstone(1, NOW + 1), false),
+        (tombstone(1, NOW - 1), false),
+    ] {
+        assert_eq!(cell.is_live(NOW), is_live, "{cell:?}");
+    }
+    assert!(tombstone(1, 5).is_tombstone() && !tombstone(1, 5).is_expiring());
+    assert!(!expiring(1, 5).is_tombstone() && expiring(1, 5).is_expiring());
+    assert!(!live(1).is_tombstone() && !live(1).is_expiring());
+}
+
+fn liveness(timestamp: i64, ttl: i32, ldt: i64) -> LivenessInfo {
+    LivenessInfo { timestamp, ttl, local_deletion_time: LocalDeletionTime(ldt) }
+}
+
+#[test]
+fn of_two_livenesses_the_one_that_supersedes() {
+    let none = LivenessInfo::NONE;
+    let taken_back = |at, ldt| liveness(at, LivenessInfo::EXPIRED_TTL, ldt);
+    // Ascending; each supersedes all before it.
+    let order = [
+        none,
+        liveness(NO_TIMESTAMP + 1, NO_TTL, NEVER),
+        liveness(-1, 5, NOW),
+        liveness(1, NO_TTL, NEVER),
+        liveness(1, 5, NOW - 1),
+        liveness(1, 5, NOW + 1),
+        taken_back(1, NOW - 1),
+        taken_back(1, NOW),
+        liveness(2, NO_TTL, NEVER),
+    ];
+    for (i, a) in order.iter().enumerate() {
+        for (j, b) in order.iter().enumerate() {
+            assert_eq!(a.supersedes(b), i > j, "{a:?} {b:?}");
+        }
+    }
+    for (info, is_live) in [
+        (none, false),
+        (liveness(0, NO_TTL, NEVER), true),
+        (liveness(-7, NO_TTL, NEVER), true),
+        (liveness(1, 5, NOW + 1), true),
+        (liveness(1, 5, NOW), false),
+        (taken_back(1, NOW + 1), false),
+    ] {
+        assert_eq!(info.is_live(NOW), is_live, "{info:?}");
+    }
+}
+
+#[test]
+fn of_two_deletions_the_one_that_supersedes_and_equality_deletes() {
+    let deletion = |at, ldt| DeletionTime {
+        marked_for_delete_at: at,
+        local_deletion_time: LocalDeletionTime(ldt),
+    };
+    let order = [
+        DeletionTime::LIVE,
+        deletion(-5, NOW),
+        deletion(3, -1),
+        deletion(3, NOW - 1),
+        deletion(3, NOW),
+        deletion(4, 0),
+    ];
+    for (i, a) in order.iter().enumerate() {
+        for (j, b) in order.iter().enumerate() {
+            assert_eq!(a.supersedes(b), i > j, "{a:?} {b:?}");
+            assert_eq!(a.max(*b), order[i.max(j)]);
+        }
+    }
+    let five = deletion(5, 0);
+    assert!(five.deletes(4) && five.deletes(5) && !five.deletes(6));
+    assert!(!DeletionTime::LIVE.deletes(i64::MIN + 1));
+    assert!(DeletionTime::LIVE.is_live() && !deletion(-5, NOW).is_live());
+}
