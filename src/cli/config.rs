@@ -9,11 +9,9 @@ use super::args::{
 };
 use super::settings::{Origin, Settings};
 use super::units::{Pair, WriteTime, split_literals};
-use crate::error::{Error, Result};
 use crate::discover::{InputOptions, SchemaOption};
-use crate::extract::{
-    ExtractOptions, OnCorrupt, OutputTarget, RecordOptions,
-};
+use crate::error::{Error, Result};
+use crate::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
 use crate::io::ReadMode;
 use crate::output::{JsonNumbers, MetadataMode, Profile};
 use crate::progress::clock;

@@ -26,7 +26,10 @@ pub fn run(options: &ExtractOptions, ui: &Ui) -> Result<ExitCode> {
         sealed: matches!(options.output, OutputTarget::Directory(_)),
     }));
     if !outcome.report.balanced {
-        return Err(Error::Bug(format!("the books do not balance: {}", outcome.report.imbalances.join("; "))));
+        return Err(Error::Bug(format!(
+            "the books do not balance: {}",
+            outcome.report.imbalances.join("; ")
+        )));
     }
     Ok(if outcome.report.is_whole() { ExitCode::COMPLETE } else { ExitCode::SKIPPED })
 }

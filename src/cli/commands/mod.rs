@@ -16,7 +16,9 @@ use crate::error::Result;
 pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     match &settings.args.command {
         Command::Extract(args) => extract::run(&options::extract_options(args, settings)?, ui),
-        Command::Schema(args) => schema::run(&options::input_options(&args.input, &[], settings)?, ui),
+        Command::Schema(args) => {
+            schema::run(&options::input_options(&args.input, &[], settings)?, ui)
+        }
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
         Command::Seal(args) => seal::run(&options::seal_directory(args)?, ui),
         Command::Config(_) => config::run(settings, ui),

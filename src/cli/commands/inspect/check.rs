@@ -4,8 +4,8 @@ use crate::discover::LiveSstable;
 use crate::error::{Error, Result};
 use crate::io::ReadMode;
 use crate::progress::Events;
-use crate::sstable::{Component, verify_digest};
 use crate::sstable::compression::{ChunkScratch, DataChunks};
+use crate::sstable::{Component, verify_digest};
 
 /// Damages listed per SSTable: a file that is wrong throughout need not be told chunk by chunk.
 const MAX_DAMAGES: usize = 20;
@@ -60,11 +60,7 @@ fn read_all(
 }
 
 /// Without checksums of chunks there is that of the whole file, as decimal text in Digest.crc32.
-fn digest(
-    sstable: &LiveSstable,
-    table: &str,
-    events: &dyn Events,
-) -> Result<()> {
+fn digest(sstable: &LiveSstable, table: &str, events: &dyn Events) -> Result<()> {
     let read = verify_digest(&sstable.descriptor, |bytes| {
         events.bytes_read(table, bytes);
         Ok(())
