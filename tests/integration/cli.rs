@@ -197,14 +197,14 @@ fn the_manual_and_completions_are_written() {
 
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
     let mut child = Process::new(assert_cmd::cargo::cargo_bin("cassport"))
         .args(["generate", "completions", "zsh"])
-        .stdout(Stdio::piped())
+        .stdout(writer)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Closed before anything is read: the script is longer than what a pipe holds, or the write comes later.
-    drop(child.stdout.take());
     let status = child.wait().unwrap();
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
