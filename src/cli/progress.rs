@@ -17,6 +17,9 @@ use crate::progress::{Events, Quarantine};
 
 const BAR: &str = "{prefix:<28} {bar:24} {percent:>3}%  {msg}  {decimal_bytes_per_sec}  {eta} left";
 
+/// A table that took so long gets a line when it is done; the others are in the last words of the run.
+const WORTH_A_LINE: Duration = Duration::from_secs(10);
+
 /// Draws what [`Events`] tell.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -41,6 +44,8 @@ struct Table {
     bytes_read: u64,
     rows: u64,
     bytes_written: u64,
+    splits_planned: u64,
+    splits_finished: u64,
     finished: bool,
     started: Option<Instant>,
     bar: Option<ProgressBar>,
@@ -143,6 +148,22 @@ impl State {
     }
 }
 
+impl Table {
+    /// Takes the bar away; what is to be said of a table that one had to wait for.
+    fn take_bar(&mut self, name: &str) -> Option<String> {
+        self.bar.take()?.finish_and_clear();
+        let elapsed = self.started.map_or(Duration::ZERO, |started| started.elapsed());
+        (elapsed >= WORTH_A_LINE).then(|| {
+            format!(
+                "{name}: {} rows, {} written, {}/s read\n",
+                human_count(self.rows),
+                human_bytes(self.bytes_written),
+                human_bytes(per_second(self.bytes_read, elapsed)),
+            )
+        })
+    }
+}
+
 impl Totals {
     fn percent(&self) -> u64 {
         match self.bytes_planned {
@@ -180,7 +201,10 @@ impl Events for Progress {
     fn table_planned(&self, table: &str, splits: u64, bytes: u64) {
         tracing::debug!(table, splits, bytes, "planned");
         lock(&self.state).started.get_or_insert_with(Instant::now);
-        self.with_table(table, |table| table.bytes_planned += bytes);
+        self.with_table(table, |table| {
+            table.bytes_planned += bytes;
+            table.splits_planned += splits;
+        });
         self.start_ticker();
     }
 
@@ -226,27 +250,29 @@ impl Events for Progress {
 
     fn split_finished(&self, table: &str, split: u64) {
         tracing::debug!(table, split, "split finished");
+        let mut line = None;
+        self.with_table(table, |known| {
+            known.splits_finished += 1;
+            // A job may say that a table is finished only when all are: its bar must not stay until then.
+            if known.splits_finished >= known.splits_planned {
+                line = known.take_bar(table);
+            }
+        });
+        if let Some(line) = line {
+            self.screen.write(&line);
+        }
     }
 
     fn table_finished(&self, table: &str) {
         let mut line = None;
         self.with_table(table, |known| {
             known.finished = true;
-            let elapsed = known.started.map_or(Duration::ZERO, |started| started.elapsed());
-            if let Some(bar) = known.bar.take() {
-                bar.finish_and_clear();
-                line = Some(format!(
-                    "{table}: {} rows, {} written, {}/s read\n",
-                    human_count(known.rows),
-                    human_bytes(known.bytes_written),
-                    human_bytes(per_second(known.bytes_read, elapsed)),
-                ));
-            }
+            line = known.take_bar(table);
         });
-        match line {
-            Some(line) => self.screen.write(&line),
-            None => tracing::debug!(table, "table finished"),
+        if let Some(line) = line {
+            self.screen.write(&line);
         }
+        tracing::debug!(table, "table finished");
     }
 
     fn table_failed(&self, table: &str, error: &Error) {

@@ -112,17 +112,33 @@ fn totals(ending: &Ending<'_>, lines: &mut Vec<String>) {
         OutputTarget::Stdout => "on standard output".to_owned(),
         OutputTarget::Discard => "written nowhere".to_owned(),
     };
-    let read = ending.report.total.bytes_read;
-    lines.push(format!(
-        "{} of {} {place} ({}, profile {}); {} read in {}, {}/s",
-        amount(sum(|table| table.rows), "row"),
-        amount(ending.tables.len() as u64, "table"),
-        human_bytes(sum(|table| table.bytes)),
-        ending.profile.as_str(),
-        human_bytes(read),
-        human_duration(ending.elapsed),
-        human_bytes(per_second(read, ending.elapsed)),
-    ));
+    let profile = ending.profile.as_str();
+    // Without a manifest there are no files to count: the books know the rows.
+    let (rows, tables, content) = match ending.output {
+        OutputTarget::Directory(_) => {
+            let bytes = human_bytes(sum(|table| table.bytes));
+            (sum(|table| table.rows), ending.tables.len(), format!("{bytes}, profile {profile}"))
+        }
+        OutputTarget::Stdout | OutputTarget::Discard => {
+            let report = ending.report;
+            (report.total.records_emitted, report.tables.len(), format!("profile {profile}"))
+        }
+    };
+    let mut line = format!(
+        "{} of {} {place} ({content})",
+        amount(rows, "row"),
+        amount(tables as u64, "table")
+    );
+    if !ending.already_complete {
+        let read = ending.report.total.bytes_read;
+        line.push_str(&format!(
+            "; {} read in {}, {}/s",
+            human_bytes(read),
+            human_duration(ending.elapsed),
+            human_bytes(per_second(read, ending.elapsed)),
+        ));
+    }
+    lines.push(line);
 }
 
 fn lost(report: &Report, lines: &mut Vec<String>) {
@@ -152,8 +168,8 @@ fn not_read(report: &Report, lines: &mut Vec<String>) {
     let counts = &report.not_read;
     let seen: Vec<String> = [
         (counts.hints, "files of hints"),
-        (counts.batchlog, "of the batch log"),
-        (counts.paxos, "of Paxos"),
+        (counts.batchlog, "batch log"),
+        (counts.paxos, "Paxos"),
         (counts.unflushed_segments, "commit-log segments newer than the SSTables"),
         (counts.indexes, "index tables"),
         (counts.views, "materialized views"),
@@ -161,7 +177,7 @@ fn not_read(report: &Report, lines: &mut Vec<String>) {
     ]
     .iter()
     .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{count} {what}"))
+    .map(|(count, what)| format!("{what} {count}"))
     .collect();
     if !seen.is_empty() {
         lines.push(format!("seen but not read: {}", seen.join(", ")));
@@ -213,7 +229,8 @@ pub fn next(
     }
 }
 
-fn amount(count: u64, what: &str) -> String {
+/// `1 row`, `2 rows`.
+pub(in crate::cli) fn amount(count: u64, what: &str) -> String {
     format!("{} {what}{}", human_count(count), if count == 1 { "" } else { "s" })
 }
 
@@ -302,7 +319,13 @@ mod tests {
         let text = said(&report(12), |ending| ending.tables = &[]);
         assert!(!text.contains("next"), "{text}");
         let text = said(&report(12), |ending| ending.output = &OutputTarget::Stdout);
-        assert!(text.ends_with("2.0 MB/s") && text.contains("on standard output"), "{text}");
+        assert!(
+            text.contains("\n12 rows of 1 table on standard output (profile dms); 3.0 MB"),
+            "{text}"
+        );
+        assert!(text.ends_with("2.0 MB/s"), "{text}");
+        let text = said(&report(12), |ending| ending.already_complete = true);
+        assert!(text.starts_with("already complete") && !text.contains("MB/s"), "{text}");
     }
 
     #[test]
@@ -326,7 +349,7 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("\nseen but not read: 3 files of hints\n"), "{text}");
+        assert!(text.contains("\nseen but not read: files of hints 3\n"), "{text}");
         report.balanced = false;
         assert!(said(&report, |_| {}).contains("do not balance"));
     }

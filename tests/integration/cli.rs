@@ -197,14 +197,14 @@ fn the_manual_and_completions_are_written() {
 
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
     let mut child = Process::new(assert_cmd::cargo::cargo_bin("cassport"))
         .args(["generate", "completions", "zsh"])
-        .stdout(Stdio::piped())
+        .stdout(writer)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Closed before anything is read: the script is longer than what a pipe holds, or the write comes later.
-    drop(child.stdout.take());
     let status = child.wait().unwrap();
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
@@ -261,6 +261,8 @@ fn inspect_finds_every_table_of_every_release_whole() {
         assert!(orders["sums"]["rows"].as_u64().unwrap() > 0, "{line}: {orders:#}");
         assert!(orders["sums"]["partitions"].as_u64().unwrap() > 0, "{line}: {orders:#}");
         assert!(tables.iter().all(|table| table["keyspace"] != "system"), "{line}");
+        let release = found["node"]["releaseVersion"].as_str().unwrap();
+        assert!(release.starts_with(line), "{line}: {release}");
         let sstables: usize =
             tables.iter().map(|table| table["sstables"].as_array().unwrap().len()).sum();
         assert_eq!(found["total"]["sstables"], sstables, "{line}");
@@ -335,4 +337,34 @@ fn inspect_says_which_statistics_it_cannot_read() {
     let (code, out, _) = run(&["inspect", "--data-dir", root.path().to_str().unwrap()]);
     assert_eq!(code, 3);
     assert!(out.contains("Statistics.db not readable") && out.contains("\nDAMAGED: "), "{out}");
+}
+
+#[test]
+fn inspect_tells_folders_that_no_table_has() {
+    let (root, folder) = copy_of_table("4.1", "shop", "orders");
+    for keyspace in ["system", "system_schema"] {
+        let from = format!("{}/{keyspace}", corpus("4.1"));
+        copy_all(from.as_ref(), &root.path().join(keyspace));
+    }
+    let orphan = folder.with_file_name("orders-00000000000011f18bcf9bc0a4d8bfe1");
+    std::fs::rename(&folder, &orphan).unwrap();
+    let (code, found) = inspected(&["--data-dir", root.path().to_str().unwrap()]);
+    assert_eq!(code, 0, "{found:#}");
+    let orphans = found["node"]["orphans"].as_array().unwrap();
+    assert!(
+        orphans.iter().any(|found| found["folders"][0] == orphan.to_str().unwrap()),
+        "{orphans:#?}"
+    );
+}
+
+fn copy_all(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }

@@ -10,7 +10,8 @@ use crate::support::{Json, LINES, cassport, repository, run};
 
 /// All corpora, regressions included.
 fn corpora() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = LINES.iter().map(|line| repository("testdata").join(line)).collect();
+    let mut found: Vec<PathBuf> =
+        LINES.iter().map(|line| repository("testdata").join(line)).collect();
     if let Ok(kept) = std::fs::read_dir(repository("testdata/regressions")) {
         found.extend(kept.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
     }
@@ -22,12 +23,37 @@ fn corpora() -> Vec<PathBuf> {
 fn may_hold(cql_type: &str, names: &[&str]) -> bool {
     let words = cql_type.split(|c: char| !c.is_alphanumeric() && c != '_');
     const BUILT_IN: [&str; 27] = [
-        "ascii", "bigint", "blob", "boolean", "counter", "date", "decimal", "double", "duration", "empty", "float",
-        "inet", "int", "smallint", "text", "time", "timestamp", "timeuuid", "tinyint", "uuid", "varint", "list", "set",
-        "map", "tuple", "frozen", "vector",
+        "ascii",
+        "bigint",
+        "blob",
+        "boolean",
+        "counter",
+        "date",
+        "decimal",
+        "double",
+        "duration",
+        "empty",
+        "float",
+        "inet",
+        "int",
+        "smallint",
+        "text",
+        "time",
+        "timestamp",
+        "timeuuid",
+        "tinyint",
+        "uuid",
+        "varint",
+        "list",
+        "set",
+        "map",
+        "tuple",
+        "frozen",
+        "vector",
     ];
     words.filter(|w| !w.is_empty()).any(|word| {
-        names.contains(&word) || !BUILT_IN.contains(&word) && !word.bytes().all(|b| b.is_ascii_digit())
+        names.contains(&word)
+            || !BUILT_IN.contains(&word) && !word.bytes().all(|b| b.is_ascii_digit())
     })
 }
 
@@ -40,7 +66,8 @@ fn same(cql_type: &str, expected: &Json, got: &Json) -> bool {
         (Json::Object(a), Json::Object(b)) => {
             a.len() == b.len()
                 && a.iter().zip(b).all(|((x, a), (y, b))| {
-                    same(cql_type, &Json::Text(x.clone()), &Json::Text(y.clone())) && same(cql_type, a, b)
+                    same(cql_type, &Json::Text(x.clone()), &Json::Text(y.clone()))
+                        && same(cql_type, a, b)
                 })
         }
         (Json::Number(a), Json::Number(b)) => a == b || same_float(cql_type, a, b),
@@ -58,7 +85,9 @@ fn same(cql_type: &str, expected: &Json, got: &Json) -> bool {
 /// Keys of maps that are themselves JSON.
 fn same_inside(cql_type: &str, a: &str, b: &str) -> bool {
     let both = |c| a.starts_with(c) && b.starts_with(c);
-    (both('[') || both('{')) && cql_type.contains("map<") && same(cql_type, &Json::parse(a), &Json::parse(b))
+    (both('[') || both('{'))
+        && cql_type.contains("map<")
+        && same(cql_type, &Json::parse(a), &Json::parse(b))
 }
 
 fn same_float(cql_type: &str, a: &str, b: &str) -> bool {
@@ -80,16 +109,24 @@ fn lines(text: &str) -> impl Iterator<Item = Json> {
 fn compare_table(corpus: &Path, output: &Path, table: &Json, tally: &mut Tally) {
     let text = |name: &str| table.get(name).unwrap().text().to_owned();
     let name = format!("{}.{}", text("keyspace"), text("table"));
-    let expected: Vec<Json> = lines(&std::fs::read_to_string(corpus.join(text("answers"))).unwrap()).collect();
+    let expected: Vec<Json> =
+        lines(&std::fs::read_to_string(corpus.join(text("answers"))).unwrap()).collect();
     let directory = output.join(text("keyspace")).join(text("table"));
     let mut files: Vec<PathBuf> = match std::fs::read_dir(&directory) {
         Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
         Err(_) => Vec::new(),
     };
     files.sort();
-    let got: Vec<Json> = files.iter().flat_map(|f| lines(&std::fs::read_to_string(f).unwrap()).collect::<Vec<_>>()).collect();
+    let got: Vec<Json> = files
+        .iter()
+        .flat_map(|f| lines(&std::fs::read_to_string(f).unwrap()).collect::<Vec<_>>())
+        .collect();
     if expected.len() != got.len() {
-        tally.different.push(format!("{name}: {} rows expected, {} found", expected.len(), got.len()));
+        tally.different.push(format!(
+            "{name}: {} rows expected, {} found",
+            expected.len(),
+            got.len()
+        ));
     }
     let columns = table.get("columns").unwrap().members();
     for (n, (expected, got)) in expected.iter().zip(&got).enumerate() {
@@ -97,15 +134,20 @@ fn compare_table(corpus: &Path, output: &Path, table: &Json, tally: &mut Tally) 
         for (column, cql_type) in columns {
             tally.cells += 1;
             let wanted = expected.get("row").unwrap().get(column).unwrap();
-            let found = got.get(column).unwrap_or_else(|| panic!("{name}: no column {column} in {got:?}"));
+            let found =
+                got.get(column).unwrap_or_else(|| panic!("{name}: no column {column} in {got:?}"));
             if !same(cql_type.text(), wanted, found) {
-                tally.different.push(format!("{name} row {n} {column}: expected {wanted:?}, found {found:?}"));
+                tally
+                    .different
+                    .push(format!("{name} row {n} {column}: expected {wanted:?}, found {found:?}"));
             }
             for what in ["writetime", "ttl"] {
                 let Some(wanted) = expected.get(what).unwrap().get(column) else { continue };
                 let found = got.get(&format!("{what}({column})"));
                 if found != Some(wanted) {
-                    tally.different.push(format!("{name} row {n} {what}({column}): expected {wanted:?}, found {found:?}"));
+                    tally.different.push(format!(
+                        "{name} row {n} {what}({column}): expected {wanted:?}, found {found:?}"
+                    ));
                 }
             }
         }
@@ -114,10 +156,17 @@ fn compare_table(corpus: &Path, output: &Path, table: &Json, tally: &mut Tally) 
 
 fn compare_corpus(corpus: &Path) -> Tally {
     let description = Json::parse(&std::fs::read_to_string(corpus.join("corpus.json")).unwrap());
-    let Some(Json::Number(clock)) = description.get("clock") else { panic!("no clock in {}", corpus.display()) };
+    let Some(Json::Number(clock)) = description.get("clock") else {
+        panic!("no clock in {}", corpus.display())
+    };
     let output = tempfile::tempdir().unwrap();
-    let mut command = cassport(["extract", "--profile", "jsonl", "--metadata", "cell", "--now", clock.as_str()]);
-    command.arg("--data-dir").arg(corpus.join("data")).arg("--output").arg(output.path().join("out"));
+    let mut command =
+        cassport(["extract", "--profile", "jsonl", "--metadata", "cell", "--now", clock.as_str()]);
+    command
+        .arg("--data-dir")
+        .arg(corpus.join("data"))
+        .arg("--output")
+        .arg(output.path().join("out"));
     let tables = description.get("tables").unwrap().elements();
     for table in tables {
         let text = |name: &str| table.get(name).unwrap().text();

@@ -17,7 +17,10 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("discover", &["merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
     ("output", &["rows", "schema", "cql", "dht"]),
     ("store", &["io"]),
-    ("extract", &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
+    (
+        "extract",
+        &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"],
+    ),
     ("progress", &[]),
 ];
 
@@ -28,14 +31,17 @@ fn used_modules(directory: &Path, out: &mut BTreeSet<(String, String)>) {
             used_modules(&path, out);
             continue;
         }
-        if path.extension().is_none_or(|e| e != "rs") || path.to_string_lossy().ends_with("_tests.rs") {
+        if path.extension().is_none_or(|e| e != "rs")
+            || path.to_string_lossy().ends_with("_tests.rs")
+        {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
             for piece in line.split("crate::").skip(1) {
-                let module: String = piece.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                let module: String =
+                    piece.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                 out.insert((module, path.display().to_string()));
             }
         }
@@ -49,7 +55,10 @@ fn no_module_uses_one_above_it() {
         let mut used = BTreeSet::new();
         used_modules(&repository("src").join(module), &mut used);
         for (other, file) in used {
-            let fine = other == module || other == "error" || other == "progress" || allowed.contains(&other.as_str());
+            let fine = other == module
+                || other == "error"
+                || other == "progress"
+                || allowed.contains(&other.as_str());
             // `crate::Result`, `crate::Error` are of the error module.
             if !fine && !other.is_empty() {
                 wrong.push(format!("{module} uses {other} in {file}"));

@@ -13,7 +13,8 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// Files that are shared beside the repository and not part of it; none with a loud word where they are absent.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("CASSPORT_SHARED").map_or_else(|| repository("../shared"), PathBuf::from);
+    let root =
+        std::env::var_os("CASSPORT_SHARED").map_or_else(|| repository("../shared"), PathBuf::from);
     let found = root.join(path);
     if found.exists() {
         return Some(found);
@@ -23,7 +24,9 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
 }
 
 /// The binary with `arguments`, and nothing of the caller's configuration.
-pub(crate) fn cassport<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+pub(crate) fn cassport<I: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = I>,
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cassport"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CASSPORT_") {
@@ -103,7 +106,9 @@ impl Json {
     /// The member `name` of an object.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            Self::Object(members) => {
+                members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+            }
             _ => None,
         }
     }
@@ -191,7 +196,8 @@ impl JsonParser<'_> {
             }
             _ => {
                 let start = self.pos;
-                while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c)) {
+                while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
+                {
                     self.pos += 1;
                 }
                 match std::str::from_utf8(&self.text.as_bytes()[start..self.pos]).unwrap() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::report::{Written, next};
+use crate::cli::report::{Written, amount, next};
 use crate::cli::{ExitCode, Ui};
 use crate::error::{Error, Result};
 use crate::extract::{SealOptions, SealOutcome, seal};
@@ -48,10 +48,10 @@ fn words(outcome: &SealOutcome, run: &RunInfo, directory: &Path) -> Result<Strin
     let complete = &outcome.complete;
     let done = if outcome.already_sealed { "already sealed" } else { "sealed" };
     let mut lines = vec![format!(
-        "{done}: {} rows of {} tables by {} agents; {}",
-        complete.rows,
-        complete.tables.len(),
-        complete.agents.len(),
+        "{done}: {} of {} by {}; {}",
+        amount(complete.rows, "row"),
+        amount(complete.tables.len() as u64, "table"),
+        amount(complete.agents.len() as u64, "agent"),
         directory.join(COMPLETE).display(),
     )];
     let tables: Vec<Written> = complete

@@ -50,9 +50,11 @@ fn read_all(
         }
         since += chunks.uncompressed_len(index) as u64;
         if since >= STEP || index + 1 == chunks.chunk_count() {
-            events.bytes_read(table, since);
+            // In bytes on disk, as the plan has them: those are known without opening anything.
             let start = chunks.stored_offset(told);
-            chunks.forget(start, chunks.stored_offset(index + 1).saturating_sub(start));
+            let len = chunks.stored_offset(index + 1).saturating_sub(start);
+            events.bytes_read(table, len);
+            chunks.forget(start, len);
             (told, since) = (index + 1, 0);
         }
     }

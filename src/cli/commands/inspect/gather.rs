@@ -5,16 +5,37 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::check::check;
-use super::model::{Damaged, Inspection, SstableFacts, StatisticsFacts, TableFacts};
+use super::model::{Damaged, Inspection, Node, Orphan, SstableFacts, StatisticsFacts, TableFacts};
 use super::select::is_selected;
 use crate::cli::config::InspectOptions;
 use crate::dht::murmur3_token;
-use crate::discover::{DataDirs, Leftovers, LiveSstable, TableDir};
+use crate::discover::{DataDirs, InputOptions, Leftovers, LiveSstable, Source, TableDir};
 use crate::error::{Error, Result};
 use crate::progress::Events;
 use crate::sstable::compression::DataChunks;
 use crate::sstable::stats::{EstimatedHistogram, Statistics};
 use crate::sstable::{Component, Partitioner, Toc};
+
+/// What the schema and `system.local` say.
+pub(super) fn node(source: &Source) -> Result<Node> {
+    // Orphans are looked for everywhere, whatever tables were asked for.
+    let selection = source.select(&InputOptions::default())?;
+    let host = source.host.as_ref();
+    Ok(Node {
+        release_version: source.release_version(),
+        host_id: host.and_then(|host| host.host_id).map(|id| id.to_string()),
+        schema: Some(source.schema.origin.clone()),
+        orphans: selection
+            .orphans
+            .into_iter()
+            .map(|orphan| Orphan {
+                folders: orphan.folders,
+                sstables: orphan.sstables,
+                why: orphan.why,
+            })
+            .collect(),
+    })
+}
 
 /// What was found out about one SSTable.
 struct Looked {

@@ -1,6 +1,6 @@
 //! `cassport inspect`: what is in these directories, and is it whole?
 //!
-//! Looks at directory listings and Statistics.db alone, so thousands of SSTables take seconds; `--check` reads the data.
+//! Looks at directory listings, the schema and Statistics.db alone, so thousands of SSTables take seconds; `--check` reads the data.
 
 mod chart;
 mod check;
@@ -10,5 +10,7 @@ mod run;
 mod select;
 mod text;
 
-pub use model::{Damaged, Histogram, Inspection, SstableFacts, Sums, TableFacts};
+pub use model::{
+    Damaged, Histogram, Inspection, Node, Orphan, SstableFacts, StatisticsFacts, Sums, TableFacts,
+};
 pub use run::run;

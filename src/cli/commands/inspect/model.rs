@@ -15,6 +15,8 @@ pub struct Inspection {
     pub paths: Vec<PathBuf>,
     /// The snapshot asked for.
     pub snapshot: Option<String>,
+    /// The node.
+    pub node: Node,
     /// True if all data was read and compared with its checksums.
     pub checked: bool,
     /// Tables in order of their names.
@@ -31,6 +33,32 @@ pub struct Inspection {
     pub damage: Vec<Damaged>,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// What the schema and `system.local` say; nothing where they are not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// Release of Cassandra.
+    pub release_version: Option<String>,
+    /// Id of the host.
+    pub host_id: Option<String>,
+    /// Where the schema was found.
+    pub schema: Option<String>,
+    /// Folders of tables that the schema does not have.
+    pub orphans: Vec<Orphan>,
+}
+
+/// A folder of a table that the schema does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphan {
+    /// The folder, on each disk.
+    pub folders: Vec<PathBuf>,
+    /// SSTables in it.
+    pub sstables: u64,
+    /// Why it is one.
+    pub why: String,
 }
 
 /// A file that could not be read.

@@ -5,9 +5,10 @@ use glob_match::glob_match;
 use crate::discover::InputOptions;
 
 /// Keyspaces of Cassandra itself, left out unless named.
-const SYSTEM: [&str; 7] = [
+const SYSTEM: [&str; 8] = [
     "system",
     "system_auth",
+    "system_cluster_metadata",
     "system_distributed",
     "system_schema",
     "system_traces",

@@ -26,6 +26,11 @@ const MAX_LISTED: usize = 50;
 /// The whole text; `now` (seconds since 1970) tells what is due.
 pub(super) fn render(inspection: &Inspection, now: i64) -> String {
     let mut lines = Vec::new();
+    if let Some(release) = &inspection.node.release_version {
+        let host = inspection.node.host_id.as_deref().unwrap_or("of unknown id");
+        lines.push(format!("Cassandra {release}, host {host}"));
+        lines.push(String::new());
+    }
     for table in &inspection.tables {
         render_table(table, now, &mut lines);
         lines.push(String::new());
@@ -51,6 +56,16 @@ pub(super) fn render(inspection: &Inspection, now: i64) -> String {
         .collect();
     if !beside.is_empty() {
         lines.push(format!("beside the data directories: {}", beside.join(", ")));
+    }
+    for orphan in &inspection.node.orphans {
+        let folders: Vec<String> =
+            orphan.folders.iter().map(|folder| folder.display().to_string()).collect();
+        lines.push(format!(
+            "orphan: {} ({} SSTables): {}",
+            folders.join(", "),
+            orphan.sstables,
+            orphan.why
+        ));
     }
     lines.extend(inspection.warnings.iter().map(|words| format!("warning: {words}")));
     if inspection.damage.is_empty() {
