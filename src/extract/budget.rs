@@ -87,8 +87,9 @@ mod tests {
 
     #[test]
     fn windows_shrink_before_workers_become_fewer_and_too_little_is_refused() {
-        let of =
-            |memory, sources| MemoryBudget::divide(memory << 20, 4, sources, sources, 16 << 10);
+        let of = |memory: u64, sources: u64| {
+            MemoryBudget::divide(memory << 20, 4, sources, sources, 16 << 10)
+        };
         let roomy = of(1024, 5).unwrap();
         assert_eq!((roomy.workers, roomy.small_windows), (4, false));
         let tight = of(1024, 1500).unwrap();

@@ -386,7 +386,7 @@ fn from_state(kept: &SplitState) -> SplitOutcome {
         .map(|c| crate::output::ColumnStats {
             max_bytes: c.max_bytes,
             max_digits: c.max_digits.unwrap_or(0),
-            max_integer_digits: 0,
+            max_integer_digits: c.max_integer_digits.unwrap_or(0),
             max_scale: c.max_scale.unwrap_or(0),
             non_finite: c.non_finite,
         })
@@ -417,6 +417,7 @@ fn manifest_stats(stats: &crate::output::ColumnStats) -> ColumnStats {
     ColumnStats {
         max_bytes: stats.max_bytes,
         max_digits: (stats.max_digits > 0).then_some(stats.max_digits),
+        max_integer_digits: (stats.max_digits > 0).then_some(stats.max_integer_digits),
         max_scale: (stats.max_digits > 0).then_some(stats.max_scale),
         non_finite: stats.non_finite,
     }
@@ -491,10 +492,7 @@ fn manifest_column(
             OutputKind::Column(ColumnKind::Static) => OutputColumnKind::Static,
             OutputKind::Column(ColumnKind::Regular) => OutputColumnKind::Regular,
             OutputKind::Metadata => OutputColumnKind::Metadata,
-            OutputKind::CompositeKey if column.name == "cp_pk" => {
-                OutputColumnKind::GeneratedPartitionKey
-            }
-            OutputKind::CompositeKey => OutputColumnKind::GeneratedSortKey,
+            OutputKind::CompositeKey => OutputColumnKind::CompositeKey,
         },
         stats: manifest_stats(stats),
         column_type: table

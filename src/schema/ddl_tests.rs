@@ -193,7 +193,9 @@ prop_compose! {
                     let gone = next(ColumnKind::Regular);
                     let kind = if is_static { ColumnKind::Static } else { ColumnKind::Regular };
                     let cql_type = crate::schema::user_types::expand_user_types(gone.cql_type.clone());
-                    table.dropped.push(DroppedColumn { name: gone.name.clone(), cql_type, kind, dropped_micros });
+                    let multi_cell = gone.cql_type.is_multi_cell();
+                    let name = gone.name.clone();
+                    table.dropped.push(DroppedColumn { name, cql_type, multi_cell, kind, dropped_micros });
                     if again {
                         table.regulars.push(gone);
                     }
@@ -277,6 +279,7 @@ fn schemas() -> BoxedStrategy<Schema> {
             }
             Schema { keyspaces: BTreeMap::from([("Ks".to_owned(), keyspace)]), ..Schema::default() }
         })
+        .boxed()
 }
 
 proptest! {

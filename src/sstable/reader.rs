@@ -6,7 +6,7 @@ use crate::dht::{Token, murmur3_token};
 use crate::error::{Error, ErrorClass, Result};
 use crate::io::ReadMode;
 use crate::rows::Row;
-use crate::rows::codec::{RowCodec, RowDecoder, Step, UnknownColumn};
+use crate::rows::codec::{DroppedUdts, RowCodec, RowDecoder, Step, UnknownColumn};
 use crate::schema::TableMetadata;
 
 use super::big::PrimaryIndex;
@@ -69,16 +69,19 @@ impl SstableReader {
             })));
         }
         let unsigned = descriptor.version.has_uint_deletion_time();
-        let (codec, unknown) = RowCodec::new(table, &statistics.header, unsigned).map_err(|e| {
-            e.in_file(&descriptor.path(Component::Statistics)).map_damage(|d| {
-                d.table = Some(table.qualified_name());
-                d.offset = None;
-                d.hint = Some(
+        let (codec, unknown) =
+            RowCodec::new(table, &statistics.header, unsigned, DroppedUdts::MultiCell).map_err(
+                |e| {
+                    e.in_file(&descriptor.path(Component::Statistics)).map_damage(|d| {
+                        d.table = Some(table.qualified_name());
+                        d.offset = None;
+                        d.hint = Some(
                     "the schema does not belong to these files: give the right one by --schema"
                         .into(),
                 );
-            })
-        })?;
+                    })
+                },
+            )?;
         let index = PrimaryIndex::open(descriptor, &statistics.validation.partitioner, mode)?;
         let mut reader = Self {
             descriptor: descriptor.clone(),
@@ -89,6 +92,15 @@ impl SstableReader {
             index,
             samples: Samples::new(),
         };
+        if RowCodec::has_ambiguous_dropped_column(table, &reader.statistics.header)
+            && reader.walk(0, |_| false).is_err()
+        {
+            let frozen =
+                RowCodec::new(table, &reader.statistics.header, unsigned, DroppedUdts::Frozen);
+            if let Ok((codec, _)) = frozen {
+                reader.codec = Arc::new(codec);
+            }
+        }
         if reader.index.is_none() {
             tracing::info!(sstable = %descriptor.path(Component::Data).display(), "no Index.db, reading Data.db once to find partitions");
             reader.samples = reader.sample()?;

@@ -2,5 +2,9 @@
 
 mod cli;
 mod corpora;
+mod corrupt;
+mod dms_contract;
+mod fixtures;
 mod layers;
+mod runs;
 mod support;

@@ -6,5 +6,5 @@ mod plan;
 mod unfiltered;
 
 pub use header::{HeaderColumn, SerializationHeader};
-pub use plan::{RowCodec, UnknownColumn};
+pub use plan::{DroppedUdts, RowCodec, UnknownColumn};
 pub use unfiltered::{PartitionHead, RowDecoder, Step};

@@ -52,6 +52,19 @@ pub struct UnknownColumn {
     pub kind: ColumnKind,
 }
 
+/// How to take a dropped column of a user-defined type whose header has no `FrozenType` around it, while the schema
+/// remembers a frozen tuple.
+///
+/// 3.0 writes frozen types so, 3.6 to 3.11 non-frozen ones, and both remember the dropped column as a frozen tuple: only the
+/// data can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DroppedUdts {
+    /// One cell per field, as the header says.
+    MultiCell,
+    /// One cell, as the schema says.
+    Frozen,
+}
+
 /// How to decode the rows of one SSTable into rows of one table.
 #[derive(Debug, Clone)]
 pub struct RowCodec {
@@ -78,6 +91,7 @@ impl RowCodec {
         table: &TableMetadata,
         header: &SerializationHeader,
         uint_deletion_time: bool,
+        dropped_udts: DroppedUdts,
     ) -> Result<(Self, Vec<UnknownColumn>), DecodeError> {
         if header.clustering_types.len() != table.clustering.len() {
             return Err(DecodeError::invalid(
@@ -92,10 +106,22 @@ impl RowCodec {
         }
         let clustering = header.clustering_types.iter().map(|t| fixed(&t.cql_type)).collect();
         let mut unknown = Vec::new();
-        let statics =
-            plans(&header.statics, &table.statics, ColumnKind::Static, table, &mut unknown);
-        let regulars =
-            plans(&header.regulars, &table.regulars, ColumnKind::Regular, table, &mut unknown);
+        let statics = plans(
+            &header.statics,
+            &table.statics,
+            ColumnKind::Static,
+            table,
+            dropped_udts,
+            &mut unknown,
+        );
+        let regulars = plans(
+            &header.regulars,
+            &table.regulars,
+            ColumnKind::Regular,
+            table,
+            dropped_udts,
+            &mut unknown,
+        );
         let ascending =
             |plans: &[ColumnPlan]| plans.iter().filter_map(ColumnPlan::kept).is_sorted();
         let in_order = ascending(&statics) && ascending(&regulars);
@@ -114,6 +140,22 @@ impl RowCodec {
         Ok((codec, unknown))
     }
 
+    /// True if the header alone does not say how a dropped column is stored; see [`DroppedUdts`].
+    pub fn has_ambiguous_dropped_column(
+        table: &TableMetadata,
+        header: &SerializationHeader,
+    ) -> bool {
+        let ambiguous = |columns: &[HeaderColumn], known: &[ColumnMetadata], kind| {
+            columns.iter().any(|column| {
+                matches!(column.cql_type, CqlType::Udt { frozen: false, .. })
+                    && !known.iter().any(|k| k.name == column.name)
+                    && dropped(table, column, kind).is_some_and(|d| !d.multi_cell)
+            })
+        };
+        ambiguous(&header.statics, &table.statics, ColumnKind::Static)
+            || ambiguous(&header.regulars, &table.regulars, ColumnKind::Regular)
+    }
+
     /// True if every partition has a static row (possibly empty).
     pub fn has_static(&self) -> bool {
         !self.statics.is_empty()
@@ -129,13 +171,17 @@ fn plans(
     columns: &[ColumnMetadata],
     kind: ColumnKind,
     table: &TableMetadata,
+    dropped_udts: DroppedUdts,
     unknown: &mut Vec<UnknownColumn>,
 ) -> Vec<ColumnPlan> {
     let mut header = header.to_vec();
     for column in &mut header {
         let frozen_in_schema = match columns.iter().find(|c| c.name == column.name) {
             Some(known) => !known.cql_type.is_multi_cell(),
-            None => dropped(table, column, kind).is_some_and(|d| !d.multi_cell),
+            None => {
+                dropped_udts == DroppedUdts::Frozen
+                    && dropped(table, column, kind).is_some_and(|d| !d.multi_cell)
+            }
         };
         // CASSANDRA-15035: 3.0 does not write FrozenType around a user-defined type, 3.6 and later do.
         if frozen_in_schema && matches!(column.cql_type, CqlType::Udt { .. }) {

@@ -61,7 +61,8 @@ fn known(
 }
 
 fn codec(table: &TableMetadata, header: &SerializationHeader, oa: bool) -> Arc<RowCodec> {
-    let (codec, unknown) = RowCodec::new(table, header, oa).unwrap();
+    let (codec, unknown) =
+        RowCodec::new(table, header, oa, crate::rows::codec::DroppedUdts::Frozen).unwrap();
     assert_eq!(unknown, []);
     Arc::new(codec)
 }

@@ -293,7 +293,13 @@ impl TestTable {
         let mut r = ByteReader::new(&bytes);
         let header = SerializationHeader::read(&mut r).unwrap();
         r.finish("header").unwrap();
-        let (codec, unknown) = RowCodec::new(&self.schema(), &header, self.bases.oa).unwrap();
+        let (codec, unknown) = RowCodec::new(
+            &self.schema(),
+            &header,
+            self.bases.oa,
+            crate::rows::codec::DroppedUdts::Frozen,
+        )
+        .unwrap();
         let expected = [&self.statics, &self.regulars].into_iter().flatten();
         let expected: Vec<_> =
             expected.filter(|c| c.fate == TestFate::Unknown).map(|c| c.name.clone()).collect();
