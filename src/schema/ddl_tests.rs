@@ -131,15 +131,16 @@ fn cql_type(udts: Vec<Arc<UdtType>>) -> BoxedStrategy<CqlType> {
 fn options() -> BoxedStrategy<BTreeMap<String, String>> {
     let text = "[a-z'\" ;*-]{0,6}";
     let map = proptest::collection::btree_map(text, text, 0..3);
-    (text, map, 0_i64..1_000_000).prop_map(|(comment, map, grace)| {
-        BTreeMap::from([
-            ("comment".to_owned(), text_literal(&comment)),
-            ("compaction".to_owned(), map_literal(&map)),
-            ("gc_grace_seconds".to_owned(), grace.to_string()),
-            ("bloom_filter_fp_chance".to_owned(), "0.01".to_owned()),
-        ])
-    })
-    .boxed()
+    (text, map, 0_i64..1_000_000)
+        .prop_map(|(comment, map, grace)| {
+            BTreeMap::from([
+                ("comment".to_owned(), text_literal(&comment)),
+                ("compaction".to_owned(), map_literal(&map)),
+                ("gc_grace_seconds".to_owned(), grace.to_string()),
+                ("bloom_filter_fp_chance".to_owned(), "0.01".to_owned()),
+            ])
+        })
+        .boxed()
 }
 
 fn column(name: String, cql_type: CqlType, kind: ColumnKind) -> ColumnMetadata {
@@ -191,7 +192,7 @@ prop_compose! {
                 for (again, is_static, dropped_micros) in dropped {
                     let gone = next(ColumnKind::Regular);
                     let kind = if is_static { ColumnKind::Static } else { ColumnKind::Regular };
-                    let cql_type = crate::schema::expand_user_types(gone.cql_type.clone());
+                    let cql_type = crate::schema::user_types::expand_user_types(gone.cql_type.clone());
                     table.dropped.push(DroppedColumn { name: gone.name.clone(), cql_type, kind, dropped_micros });
                     if again {
                         table.regulars.push(gone);
@@ -238,17 +239,18 @@ prop_compose! {
 
 fn udts() -> BoxedStrategy<Vec<Arc<UdtType>>> {
     let fields = || proptest::collection::btree_map(name(), cql_type(Vec::new()), 1..3);
-    (fields(), fields(), name()).prop_map(|(first, second, odd)| {
-        let make = |name: &str, fields: BTreeMap<String, CqlType>, more: Option<CqlType>| {
-            let mut fields: Vec<_> = fields.into_iter().map(|(n, t)| (n, t.freeze())).collect();
-            fields.extend(more.map(|t| ("zz_more".to_owned(), t)));
-            Arc::new(UdtType { keyspace: "Ks".into(), name: name.into(), fields })
-        };
-        let inner = make(&format!("z{odd}"), first, None);
-        let used = CqlType::Udt { udt: inner.clone(), frozen: true };
-        vec![make("a type", second, Some(used)), inner]
-    })
-    .boxed()
+    (fields(), fields(), name())
+        .prop_map(|(first, second, odd)| {
+            let make = |name: &str, fields: BTreeMap<String, CqlType>, more: Option<CqlType>| {
+                let mut fields: Vec<_> = fields.into_iter().map(|(n, t)| (n, t.freeze())).collect();
+                fields.extend(more.map(|t| ("zz_more".to_owned(), t)));
+                Arc::new(UdtType { keyspace: "Ks".into(), name: name.into(), fields })
+            };
+            let inner = make(&format!("z{odd}"), first, None);
+            let used = CqlType::Udt { udt: inner.clone(), frozen: true };
+            vec![make("a type", second, Some(used)), inner]
+        })
+        .boxed()
 }
 
 fn schemas() -> BoxedStrategy<Schema> {
@@ -275,6 +277,7 @@ fn schemas() -> BoxedStrategy<Schema> {
             }
             Schema { keyspaces: BTreeMap::from([("Ks".to_owned(), keyspace)]), ..Schema::default() }
         })
+        .boxed()
 }
 
 proptest! {
