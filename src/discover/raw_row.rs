@@ -26,6 +26,9 @@ pub trait SystemTables {
     fn rows(&mut self, table: &TableMetadata) -> Result<Vec<RawRow>>;
 }
 
+/// Entries of a map of texts to bytes.
+type Entries<'a> = Vec<(String, &'a [u8])>;
+
 /// Reads typed values from a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Columns<'a> {
@@ -137,7 +140,7 @@ impl<'a> Columns<'a> {
         Ok(entries.iter().flatten().map(|value| value.first().is_some_and(|b| *b != 0)).collect())
     }
 
-    fn map(&self, column: &str) -> Result<Option<Vec<(String, &'a [u8])>>> {
+    fn map(&self, column: &str) -> Result<Option<Entries<'a>>> {
         let mut out = Vec::new();
         match self.row.get(column) {
             None => return Ok(None),

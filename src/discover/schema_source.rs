@@ -165,11 +165,12 @@ fn add_dropped(dirs: &DataDirs, schema: &mut Schema) -> Result<()> {
     Ok(())
 }
 
-/// True if a folder may hold the data of a table: the id decides, where both have one.
+/// True if a folder may hold the data of a table: the id decides, where both have one. The folder of a secondary index has
+/// the id of its table and a dot in the name.
 pub(super) fn fits(table: &TableMetadata, dir: &TableDir) -> bool {
     table.keyspace == dir.keyspace
         && match (table.id, dir.id) {
-            (Some(a), Some(b)) => a == b,
+            (Some(a), Some(b)) => a == b && !dir.table.contains('.'),
             (None, _) | (_, None) => table.name == dir.table,
         }
 }

@@ -305,9 +305,10 @@ fn read_parts(
         let millis = row.bigint("dropped_time")?.unwrap_or(i64::MAX);
         parts.entry(key).or_default().dropped.push(DroppedColumn {
             name,
-            cql_type,
             // A dropped user-defined type is recorded as a tuple, and only `frozen<…>` around it tells how it was stored.
-            multi_cell: !text.trim_start().starts_with("frozen<"),
+            multi_cell: cql_type.is_multi_cell()
+                || matches!(cql_type, CqlType::Tuple(_)) && !text.trim_start().starts_with("frozen<"),
+            cql_type,
             kind: column_kind(&row)?,
             dropped_micros: millis.saturating_mul(1000),
         });

@@ -115,7 +115,7 @@ fn rows() -> SystemRows {
         column("super_table", "", "regular", -1, "map<int, blob>"),
         column("counters", "k", "partition_key", 0, "int"),
         column("counters", "n", "regular", -1, "counter"),
-        column("mv", "v", "partition_key", 0, "int"),
+        column("mv", "v", "partition_key", 0, "'org.apache.cassandra.db.marshal.DateType'"),
         column("mv", "k1", "clustering", 0, "int"),
         column("mv", "k2", "clustering", 1, "text"),
     ];

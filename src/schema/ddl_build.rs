@@ -318,11 +318,11 @@ fn build_table(raw: &RawTable, types: &Types) -> Result<TableMetadata> {
     }
     for (column, micros) in &raw.dropped {
         let is_static = column.is_static || table.compact == CompactKind::StaticCompact;
-        let cql_type = cql_type(raw, column, types)?;
+        let expanded = expand_user_types(cql_type(raw, column, types)?);
         table.dropped.push(DroppedColumn {
             name: column.name.clone(),
-            multi_cell: cql_type.is_multi_cell(),
-            cql_type: expand_user_types(cql_type),
+            multi_cell: expanded.is_multi_cell(),
+            cql_type: expanded,
             kind: if is_static { ColumnKind::Static } else { ColumnKind::Regular },
             dropped_micros: micros.unwrap_or(i64::MAX),
         });
