@@ -34,7 +34,8 @@ pub(super) enum Shown {
 /// Bytes that need quotes, and those of other than ASCII, which must be valid first.
 #[inline(always)]
 fn is_special(b: u8) -> bool {
-    b >= 0x80 || b == b'"' || b == b',' || b == b'\n' || b == b'\r'
+    // No short cuts: they would be branches, and the chunk is to be compared as a vector.
+    (b >= 0x80) | (b == b'"') | (b == b',') | (b == b'\n') | (b == b'\r')
 }
 
 impl CsvStyle {

@@ -42,7 +42,7 @@ pub(super) struct JsonWriter<'o, const CSV: bool> {
 /// Bytes that a JSON string of ours cannot have as they are, and those of other than ASCII, which must be valid first.
 #[inline(always)]
 fn is_special(b: u8) -> bool {
-    b.wrapping_sub(0x20) >= 0x60 || b == b'"' || b == b'\\'
+    (b.wrapping_sub(0x20) >= 0x60) | (b == b'"') | (b == b'\\')
 }
 
 impl<const CSV: bool> JsonWriter<'_, CSV> {

@@ -32,6 +32,12 @@ pub(super) struct KeyLimit {
     kept: usize,
 }
 
+/// Two upper-case hexadecimal digits.
+fn upper_hex(byte: u8) -> [u8; 2] {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 };
+    [digit(byte >> 4), digit(byte & 15)]
+}
+
 /// Writes keys; keeps its memory.
 #[derive(Debug, Default)]
 pub(super) struct KeyWriter {
@@ -138,9 +144,9 @@ impl KeyWriter {
     }
 
     fn put_ordered(&mut self, value: u64, digits: usize) {
-        let text = format!("{value:016X}");
-        let bytes = text.as_bytes();
-        self.piece.slice(bytes.get(bytes.len() - digits..).unwrap_or(bytes));
+        for byte in value.to_be_bytes().iter().skip(8 - digits / 2) {
+            self.piece.array(&upper_hex(*byte));
+        }
     }
 
     /// A value in the text form that it has as a component.
@@ -203,7 +209,8 @@ impl KeyWriter {
             let Some((special, behind)) = behind.split_first() else {
                 break;
             };
-            self.text.slice(format!("%{special:02X}").as_bytes());
+            self.text.byte(b'%');
+            self.text.array(&upper_hex(*special));
             rest = behind;
         }
         self.text.slice(rest);
