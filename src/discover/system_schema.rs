@@ -307,7 +307,8 @@ fn read_parts(
             name,
             // A dropped user-defined type is recorded as a tuple, and only `frozen<…>` around it tells how it was stored.
             multi_cell: cql_type.is_multi_cell()
-                || matches!(cql_type, CqlType::Tuple(_)) && !text.trim_start().starts_with("frozen<"),
+                || matches!(cql_type, CqlType::Tuple(_))
+                    && !text.trim_start().starts_with("frozen<"),
             cql_type,
             kind: column_kind(&row)?,
             dropped_micros: millis.saturating_mul(1000),

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::discover::{SelectedTable, Selection, Source};
-use crate::error::{Error, Result};
+use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
-use crate::sstable::SstableReader;
+use crate::sstable::{Component, Partitioner, SstableReader};
 
 use super::options::{ExtractOptions, RecordOptions};
 use super::split::{Split, plan_splits};
@@ -85,10 +85,19 @@ fn prepare_table(
     let table = selected.metadata.clone();
     let format_options = format_options(&options.records, &table, options.now)?;
     let format = RecordFormat::new(&table, &format_options)?;
+    if let Some((path, why)) = selected.unsupported.first() {
+        return Err(DecodeError::new(DecodeErrorKind::Unsupported(why.clone()), 0).in_file(path).map_damage(|d| {
+            d.what = Some("SSTable".into());
+            d.offset = None;
+            d.table = Some(table.qualified_name());
+            d.hint = Some("upgradesstables rewrites it in the node's own format; an extract without it would not be whole".into());
+        }));
+    }
     let mut readers = Vec::with_capacity(selected.sstables.len());
     let mut unknown = BTreeSet::new();
     for sstable in &selected.sstables {
         let reader = SstableReader::open(&sstable.descriptor, &table, options.input.read_mode)?;
+        check_partitioner(&reader, &table)?;
         unknown.extend(reader.unknown_columns().iter().map(|column| column.name.clone()));
         readers.push(Arc::new(reader));
     }
@@ -112,6 +121,23 @@ fn prepare_table(
         strict_liveness,
     };
     Ok(TablePlan { job, splits })
+}
+
+/// Splits are ranges of Murmur3Partitioner's tokens.
+fn check_partitioner(reader: &SstableReader, table: &TableMetadata) -> Result<()> {
+    if *reader.partitioner() == Partitioner::Murmur3 {
+        return Ok(());
+    }
+    let words = format!(
+        "its partitioner is {}, only Murmur3Partitioner can be extracted yet",
+        reader.partitioner().name()
+    );
+    let path = reader.descriptor().path(Component::Data);
+    Err(DecodeError::new(DecodeErrorKind::Unsupported(words), 0).in_file(&path).map_damage(|d| {
+        d.what = Some("SSTable".into());
+        d.offset = None;
+        d.table = Some(table.qualified_name());
+    }))
 }
 
 /// A materialized view whose key has a column that is no key of its base table (`TableMetadata.enforceStrictLiveness`).

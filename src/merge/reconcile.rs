@@ -158,6 +158,7 @@ impl MergedRow {
         self.heads.resize(count, 0);
         self.complex_heads.clear();
         self.complex_heads.resize(count, 0);
+        // Clusterings may be equal and yet not of the same bytes (decimals): those of the oldest SSTable stay.
         self.take_clustering(version(0).0)?;
         let mut liveness = LivenessInfo::NONE;
         for i in 0..count {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::dht::{Token, murmur3_token};
-use crate::error::{Error, ErrorClass, Result};
+use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::ReadMode;
 use crate::rows::Row;
 use crate::rows::codec::{DroppedUdts, RowCodec, RowDecoder, Step, UnknownColumn};
@@ -50,24 +50,6 @@ impl SstableReader {
         let statistics =
             Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
         let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
-        let partitioner = &statistics.validation.partitioner;
-        if *partitioner != Partitioner::Murmur3 {
-            return Err(Error::Damaged(Box::new(crate::error::Damage {
-                path: descriptor.path(Component::Statistics),
-                what: Some("SSTable".into()),
-                format: Some(descriptor.version.to_string()),
-                table: Some(table.qualified_name()),
-                offset: None,
-                chunk: None,
-                partition_key: None,
-                cause: format!(
-                    "the partitioner is {}, only Murmur3Partitioner is read yet",
-                    partitioner.name()
-                ),
-                hint: None,
-                class: ErrorClass::Unsupported,
-            })));
-        }
         let unsigned = descriptor.version.has_uint_deletion_time();
         let (codec, unknown) =
             RowCodec::new(table, &statistics.header, unsigned, DroppedUdts::MultiCell).map_err(
@@ -108,6 +90,17 @@ impl SstableReader {
         Ok(reader)
     }
 
+    /// The order of its partitions.
+    pub fn partitioner(&self) -> &Partitioner {
+        &self.statistics.validation.partitioner
+    }
+
+    /// Token of a key. Only those of Murmur3Partitioner are tokens; for others all keys have the same one, so that a merge
+    /// orders them by their bytes, as ByteOrderedPartitioner does.
+    pub(super) fn token(&self, key: &[u8]) -> Token {
+        if *self.partitioner() == Partitioner::Murmur3 { murmur3_token(key) } else { Token(0) }
+    }
+
     /// Its name and place.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
@@ -146,6 +139,14 @@ impl SstableReader {
                     Some(token) => index.first_after(token)?,
                     None => index.first()?,
                 };
+                if found.is_none() && after.is_none() && self.chunks.data_len() > 0 {
+                    let path = self.descriptor.path(Component::Index);
+                    let error =
+                        DecodeError::invalid("it names no partition, but Data.db is not empty", 0);
+                    return Err(error.in_file(&path).map_damage(|d| {
+                        d.hint = Some("move Index.db and Summary.db of this SSTable away: they are not needed".into());
+                    }));
+                }
                 Ok(found.map(|(key, offset)| PartitionPosition {
                     token: murmur3_token(&key),
                     key,
@@ -173,9 +174,9 @@ impl SstableReader {
     /// The first partition at or after `offset` of the uncompressed stream.
     pub fn first_at_or_after(&self, offset: u64) -> Result<Option<PartitionPosition>> {
         match &self.index {
-            Some(index) => Ok(index.first_at_or_after(offset)?.map(|(key, offset)| {
-                PartitionPosition { token: murmur3_token(&key), key, offset }
-            })),
+            Some(index) => Ok(index
+                .first_at_or_after(offset)?
+                .map(|(key, offset)| PartitionPosition { token: self.token(&key), key, offset })),
             None => {
                 let later = self.samples.partition_point(|sample| sample.offset <= offset);
                 match self.samples.get(later.saturating_sub(1)) {
@@ -200,8 +201,7 @@ impl SstableReader {
         while !stream.at_end() {
             let head = self.read_head(&mut stream, &decoder)?;
             let key = head.key.of(stream.window()).to_vec();
-            let at =
-                PartitionPosition { token: murmur3_token(&key), key, offset: stream.position() };
+            let at = PartitionPosition { token: self.token(&key), key, offset: stream.position() };
             if wanted(&at) {
                 return Ok(Some(at));
             }
@@ -282,17 +282,17 @@ impl SstableReader {
 
     #[cold]
     fn cut_off(&self, stream: &DataStream, needed: usize) -> Error {
-        let kind = crate::error::DecodeErrorKind::Truncated {
+        let kind = DecodeErrorKind::Truncated {
             what: "partition",
             wanted: needed as u64,
             left: stream.window().len() as u64,
         };
-        self.damage(crate::error::DecodeError::new(kind, 0), stream.position())
+        self.damage(DecodeError::new(kind, 0), stream.position())
     }
 
     /// A decode error at `base` of the stream as damage of this Data.db.
     #[cold]
-    pub(super) fn damage(&self, error: crate::error::DecodeError, base: u64) -> Error {
+    pub(super) fn damage(&self, error: DecodeError, base: u64) -> Error {
         let shifted = error.shifted(base);
         let chunk = shifted.offset / self.chunks.chunk_len().max(1) as u64;
         shifted.in_file(&self.descriptor.path(Component::Data)).map_damage(|d| {

@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use crate::dht::{Token, TokenRange, murmur3_token};
+use crate::dht::{Token, TokenRange};
 use crate::error::{DecodeError, Result};
 use crate::rows::codec::{RowDecoder, Step};
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
 
-use super::Component;
 use super::reader::{PartitionPosition, SstableReader};
 use super::stream::{DataStream, WorkerRows};
+use super::{Component, Partitioner};
 
 /// What is known of a scan that was stopped by damage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +151,11 @@ impl SstableScanner {
     }
 
     fn check_order(&self, token: Token, key: &[u8]) -> Result<()> {
-        if (token, key) > (self.token, self.key.as_slice()) {
+        let ascending = match self.reader.partitioner() {
+            Partitioner::Murmur3 => (token, key) > (self.token, self.key.as_slice()),
+            other => other.compare(&self.key, key).is_none_or(std::cmp::Ordering::is_lt),
+        };
+        if ascending {
             return Ok(());
         }
         let error = DecodeError::invalid(
@@ -206,7 +210,7 @@ impl SstableScanner {
         } else {
             let head = self.reader.read_head(&mut self.stream, &self.decoder)?;
             let key = head.key.of(self.stream.window());
-            let token = murmur3_token(key);
+            let token = self.reader.token(key);
             self.check_order(token, key)?;
             self.key.clear();
             self.key.extend_from_slice(head.key.of(self.stream.window()));

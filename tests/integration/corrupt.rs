@@ -151,7 +151,14 @@ fn damage_every_component(line: &str, keyspace: &str, name: &str) {
             let what = format!("{file} with bit {bit} flipped");
             let got = records(&table, &directory, ReadMode::Read);
             // Statistics.db has no checksum before 4.0: a flipped base of the times cannot be told from a right one.
-            let got = if unchecked { got.map(|_| expected.clone()) } else { got };
+            let got = match got {
+                Ok(_) if unchecked => Ok(expected.clone()),
+                // A type that was flipped into another: the value is refused by the record, not by the file.
+                Err(error) if unchecked && error.class() == ErrorClass::Usage => {
+                    Ok(expected.clone())
+                }
+                other => other,
+            };
             if judge(&what, got, &expected) { right += 1 } else { refused += 1 }
         }
         std::fs::write(&path, &bytes).unwrap();
@@ -349,7 +356,7 @@ fn what_is_not_there_or_not_known_is_said_in_words() {
     assert!(said(&empty, &[], 3).contains("empty"));
     assert!(said(&scratch.path().join("nowhere"), &[], 3).contains("does not exist"));
     let data = repository("testdata/4.1/data");
-    let words = said(&data, &["-t", "shop.ordrs"], 2);
+    let words = said(&data, &["-t", "shop.ordrs"], 3);
     assert!(words.contains("orders"), "near misses are named: {words}");
     // A table without a schema.
     let (_, table) = small_data(scratch.path());

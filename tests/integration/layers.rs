@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("sstable", &["rows", "schema", "cql", "dht", "io"]),
     ("merge", &["rows", "schema", "cql", "dht"]),
     ("discover", &["merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
-    ("output", &["rows", "schema", "cql", "dht"]),
+    ("output", &["rows", "schema", "cql", "dht", "io"]),
     ("store", &["io"]),
     (
         "extract",

@@ -41,7 +41,8 @@ fn same_input_same_options_same_clock_same_bytes() {
     let data = repository("testdata/4.0/data");
     // Small splits, so that there are many files and several workers.
     let reference = scratch.path().join("reference");
-    extract(&data, &reference, &["--threads", "1", "--file-size", "1KiB"], 0);
+    // Some rows of the corpus do not fit their DMS types: they are quarantined, which is exit code 1.
+    extract(&data, &reference, &["--threads", "1", "--file-size", "1KiB"], 1);
     let reference = stable(&reference);
     assert!(reference.keys().filter(|name| name.contains("LOAD")).count() > 40);
     for more in [
@@ -51,7 +52,7 @@ fn same_input_same_options_same_clock_same_bytes() {
         &["--threads", "4", "--no-mmap"],
     ] {
         let output = scratch.path().join(more.join(""));
-        extract(&data, &output, &[more, &["--file-size", "1KiB"]].concat(), 0);
+        extract(&data, &output, &[more, &["--file-size", "1KiB"]].concat(), 1);
         same(&reference, &stable(&output), &more.join(" "));
     }
 }
@@ -84,7 +85,7 @@ fn nothing_skipped_in_silence() {
     let scratch = tempfile::tempdir().unwrap();
     for line in LINES {
         let output = scratch.path().join(line);
-        extract(&repository("testdata").join(line).join("data"), &output, &["--profile", "csv"], 0);
+        extract(&repository("testdata").join(line).join("data"), &output, &["--profile", "csv"], 1);
         let report =
             std::fs::read_to_string(output.join("_cassport/agents/000/report.json")).unwrap();
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();

@@ -11,7 +11,12 @@ use crate::schema::{ColumnMetadata, TableMetadata};
 /// A value; numbers longer than JSON readers keep stay text.
 pub(super) fn value(cql_type: &CqlType, bytes: &[u8]) -> Value {
     let text = value_json(cql_type, bytes);
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
+    match serde_json::from_str(&text) {
+        // A number of more digits than a double has would come out as another one.
+        Ok(Value::Number(number)) if number.to_string() != text => Value::String(text),
+        Ok(value) => value,
+        Err(_) => Value::String(text),
+    }
 }
 
 /// The partition key by column.
