@@ -13,12 +13,19 @@
 //! cql        types and their order                         io       bytes and files
 //! ```
 
+pub mod cli;
 pub mod cql;
 pub mod dht;
+pub mod discover;
 pub mod error;
+pub mod extract;
 pub mod io;
 pub mod merge;
+pub mod output;
+pub mod progress;
 pub mod rows;
 pub mod schema;
+pub mod sstable;
+pub mod store;
 
 pub use error::{Error, ErrorClass, Result};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::io::ReadMode;
+use crate::discover::InputOptions;
 
 /// What to do when an input is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,41 +13,6 @@ pub enum OnCorrupt {
     Fail,
     /// Leave out the damaged token ranges, list them, go on, exit with 1.
     Skip,
-}
-
-/// Where the schema comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum SchemaSource {
-    /// `system_schema` of the directory, else a snapshot's `schema.cql`.
-    #[default]
-    Disk,
-    /// A file of CQL.
-    File(PathBuf),
-    /// Statistics.db alone, with invented names for key columns.
-    Header,
-}
-
-/// Which data to read and which tables of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct InputOptions {
-    /// Data roots, keyspace, table or snapshot folders, or a single Data.db.
-    pub data_dirs: Vec<PathBuf>,
-    /// Read this snapshot instead of the live SSTables.
-    pub snapshot: Option<String>,
-    /// Read incremental backups as well.
-    pub backups: bool,
-    /// Where the schema comes from.
-    pub schema: SchemaSource,
-    /// Keyspaces (globs); empty for all.
-    pub keyspaces: Vec<String>,
-    /// Tables: `table` or `keyspace.table`, globs; empty for all.
-    pub tables: Vec<String>,
-    /// `keyspace` or `keyspace.table`, globs.
-    pub exclude: Vec<String>,
-    /// Map or read Data.db.
-    pub read_mode: ReadMode,
-    /// Overrides the release found in `system.local`, such as `3.11`.
-    pub cassandra_version: Option<String>,
 }
 
 /// Where rows go.
@@ -96,6 +61,8 @@ pub struct ExtractOptions {
     pub records: RecordOptions,
     /// The clock: seconds since 1970. Decides what has expired.
     pub now: i64,
+    /// The user said `--now`; else the clock of an output that is continued is kept.
+    pub now_given: bool,
     /// Worker threads, at least 1.
     pub threads: usize,
     /// Bytes of memory that this program may allocate.

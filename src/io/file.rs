@@ -83,6 +83,11 @@ impl InputFile {
         Ok(Some(buf))
     }
 
+    /// All its bytes, if it is mapped.
+    pub fn mapped(&self) -> Option<&[u8]> {
+        self.map.as_ref().map(MappedFile::bytes)
+    }
+
     /// Gives back the page cache of a range that was read and is not needed again.
     pub fn forget(&self, offset: u64, len: u64) {
         if let (Some(map), Ok(offset), Ok(len)) =

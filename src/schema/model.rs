@@ -55,7 +55,7 @@ pub struct ColumnMetadata {
     pub kind: ColumnKind,
     /// Descending clustering order (`ReversedType`).
     pub reversed: bool,
-    /// Masking function of 5.0, as CQL after the type (`MASKED WITH …`); stored data is clear text all the same.
+    /// Masking function of 5.0, as CQL has it after `MASKED WITH`; stored data is clear text all the same.
     pub mask: Option<String>,
 }
 
@@ -207,6 +207,8 @@ pub struct Schema {
     pub keyspaces: BTreeMap<String, KeyspaceMetadata>,
     /// Where it was read from, in words.
     pub origin: String,
+    /// Statements of a CQL text that were not understood: their first words.
+    pub skipped: BTreeSet<String>,
 }
 
 impl Schema {

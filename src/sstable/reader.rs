@@ -5,15 +5,15 @@ use std::sync::Arc;
 use crate::dht::{Token, murmur3_token};
 use crate::error::{Error, ErrorClass, Result};
 use crate::io::ReadMode;
-use crate::rows::codec::{RowCodec, RowDecoder, Step, UnknownColumn};
 use crate::rows::Row;
+use crate::rows::codec::{RowCodec, RowDecoder, Step, UnknownColumn};
 use crate::schema::TableMetadata;
 
 use super::big::PrimaryIndex;
 use super::compression::DataChunks;
 use super::stats::Statistics;
 use super::stream::{DataStream, LargeRows, WorkerRows};
-use super::{Component, Descriptor};
+use super::{Component, Descriptor, Partitioner};
 
 /// Where a partition begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +47,11 @@ impl SstableReader {
 
     /// Opens the SSTable as one of `table`. All its files are held open from now on.
     pub fn open(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
-        let statistics = Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
+        let statistics =
+            Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
         let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
         let partitioner = &statistics.validation.partitioner;
-        if !partitioner.ends_with("Murmur3Partitioner") && !partitioner.ends_with("LocalPartitioner") {
+        if *partitioner != Partitioner::Murmur3 {
             return Err(Error::Damaged(Box::new(crate::error::Damage {
                 path: descriptor.path(Component::Statistics),
                 what: Some("SSTable".into()),
@@ -59,7 +60,10 @@ impl SstableReader {
                 offset: None,
                 chunk: None,
                 partition_key: None,
-                cause: format!("the partitioner is {partitioner}, only Murmur3Partitioner is read yet"),
+                cause: format!(
+                    "the partitioner is {}, only Murmur3Partitioner is read yet",
+                    partitioner.name()
+                ),
                 hint: None,
                 class: ErrorClass::Unsupported,
             })));
@@ -69,10 +73,13 @@ impl SstableReader {
             e.in_file(&descriptor.path(Component::Statistics)).map_damage(|d| {
                 d.table = Some(table.qualified_name());
                 d.offset = None;
-                d.hint = Some("the schema does not belong to these files: give the right one by --schema".into());
+                d.hint = Some(
+                    "the schema does not belong to these files: give the right one by --schema"
+                        .into(),
+                );
             })
         })?;
-        let index = PrimaryIndex::open(descriptor, mode)?;
+        let index = PrimaryIndex::open(descriptor, &statistics.validation.partitioner, mode)?;
         let mut reader = Self {
             descriptor: descriptor.clone(),
             statistics,
@@ -127,7 +134,11 @@ impl SstableReader {
                     Some(token) => index.first_after(token)?,
                     None => index.first()?,
                 };
-                Ok(found.map(|(key, offset)| PartitionPosition { token: murmur3_token(&key), key, offset }))
+                Ok(found.map(|(key, offset)| PartitionPosition {
+                    token: murmur3_token(&key),
+                    key,
+                    offset,
+                }))
             }
             None => {
                 let from = match after {
@@ -138,7 +149,9 @@ impl SstableReader {
                     }
                 };
                 match from {
-                    Some(from) => self.walk(from.offset, |at| after.is_none_or(|token| at.token > token)),
+                    Some(from) => {
+                        self.walk(from.offset, |at| after.is_none_or(|token| at.token > token))
+                    }
                     None => Ok(None),
                 }
             }
@@ -148,9 +161,9 @@ impl SstableReader {
     /// The first partition at or after `offset` of the uncompressed stream.
     pub fn first_at_or_after(&self, offset: u64) -> Result<Option<PartitionPosition>> {
         match &self.index {
-            Some(index) => Ok(index
-                .first_at_or_after(offset)?
-                .map(|(key, offset)| PartitionPosition { token: murmur3_token(&key), key, offset })),
+            Some(index) => Ok(index.first_at_or_after(offset)?.map(|(key, offset)| {
+                PartitionPosition { token: murmur3_token(&key), key, offset }
+            })),
             None => {
                 let later = self.samples.partition_point(|sample| sample.offset <= offset);
                 match self.samples.get(later.saturating_sub(1)) {
@@ -175,7 +188,8 @@ impl SstableReader {
         while !stream.at_end() {
             let head = self.read_head(&mut stream, &decoder)?;
             let key = head.key.of(stream.window()).to_vec();
-            let at = PartitionPosition { token: murmur3_token(&key), key, offset: stream.position() };
+            let at =
+                PartitionPosition { token: murmur3_token(&key), key, offset: stream.position() };
             if wanted(&at) {
                 return Ok(Some(at));
             }
@@ -219,7 +233,10 @@ impl SstableReader {
         let mut needed = 32;
         loop {
             let whole = stream.ensure(needed)?;
-            match decoder.partition_head(stream.window()).map_err(|e| self.damage(e, stream.position()))? {
+            match decoder
+                .partition_head(stream.window())
+                .map_err(|e| self.damage(e, stream.position()))?
+            {
                 Ok(head) => return Ok(head),
                 Err(more) if whole && more > needed => needed = more,
                 Err(more) => return Err(self.cut_off(stream, more)),
@@ -268,7 +285,7 @@ impl SstableReader {
         let chunk = shifted.offset / self.chunks.chunk_len().max(1) as u64;
         shifted.in_file(&self.descriptor.path(Component::Data)).map_damage(|d| {
             d.what = Some("partition".into());
-            d.format = Some(format!("{}, {}", self.descriptor.version, self.chunks.compression_name()));
+            d.format = Some(self.chunks.format_name());
             d.chunk = Some(chunk);
             d.hint = Some(
                 "restore this SSTable from another copy; --on-corrupt=skip leaves out the damaged tokens and lists them"

@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use crate::dht::{Token, TokenRange, murmur3_token};
 use crate::error::{DecodeError, Result};
-use crate::rows::{PartitionSource, Unfiltered};
 use crate::rows::codec::{RowDecoder, Step};
-use crate::rows::{ClusteringValue, DeletionTime, Row, RowView, Span};
+use crate::rows::{DeletionTime, Row, RowView};
+use crate::rows::{PartitionSource, Unfiltered};
 
+use super::Component;
 use super::reader::{PartitionPosition, SstableReader};
 use super::stream::{DataStream, WorkerRows};
-use super::Component;
 
 /// What is known of a scan that was stopped by damage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanState {
-    /// Token of the last partition that was read to its end, if any.
-    pub last_whole: Option<Token>,
+    /// The least token that may be lost.
+    pub first_lost: Token,
     /// Offset where the partition at hand begins.
     pub partition_offset: u64,
 }
@@ -36,7 +36,8 @@ pub struct SstableScanner {
     partition_offset: u64,
     key: Vec<u8>,
     token: Token,
-    last_whole: Option<Token>,
+    /// The partition at hand was read to its end and the next one's key is not known yet.
+    between: bool,
     deletion: DeletionTime,
     static_row: Row,
     static_data: Vec<u8>,
@@ -80,7 +81,7 @@ impl SstableScanner {
             done: offset >= end || !range.contains(token),
             key,
             token,
-            last_whole: None,
+            between: false,
             deletion: DeletionTime::LIVE,
             static_row: Row::EMPTY,
             static_data: Vec::new(),
@@ -112,7 +113,10 @@ impl SstableScanner {
 
     /// What is known after damage.
     pub fn state(&self) -> ScanState {
-        ScanState { last_whole: self.last_whole, partition_offset: self.partition_offset }
+        // Between two partitions the token of the next one is not known yet.
+        let first_lost =
+            if self.between { Token(self.token.0.saturating_add(1)) } else { self.token };
+        ScanState { first_lost, partition_offset: self.partition_offset }
     }
 
     /// Cells of dropped columns, and of columns that the schema does not know, so far.
@@ -126,8 +130,12 @@ impl SstableScanner {
     }
 
     fn read_static(&mut self) -> Result<()> {
-        let step =
-            self.reader.read_unfiltered(&mut self.stream, &mut self.decoder, 0, &mut self.static_row)?;
+        let step = self.reader.read_unfiltered(
+            &mut self.stream,
+            &mut self.decoder,
+            0,
+            &mut self.static_row,
+        )?;
         let Step::Row(len) = step else {
             let error = DecodeError::invalid("no static row where the table has static columns", 0);
             return Err(self.reader.damage(error, self.stream.position()));
@@ -173,7 +181,9 @@ impl SstableScanner {
             );
             let path = self.reader.descriptor().path(Component::Index);
             return Err(error.in_file(&path).map_damage(|d| {
-                d.hint = Some("move Index.db and Summary.db of this SSTable away: they are not needed".into());
+                d.hint = Some(
+                    "move Index.db and Summary.db of this SSTable away: they are not needed".into(),
+                );
             }));
         }
         self.deletion = head.deletion;
@@ -190,7 +200,7 @@ impl SstableScanner {
 
     fn move_to_next_partition(&mut self) -> Result<()> {
         self.partition_offset = self.stream.position();
-        self.last_whole = Some(self.token);
+        self.between = true;
         if self.stream.at_end() {
             self.done = true;
         } else {
@@ -203,6 +213,7 @@ impl SstableScanner {
             self.token = token;
             self.done = token > self.range.end;
         }
+        self.between = false;
         if self.done {
             self.stream.release();
         }
@@ -241,8 +252,12 @@ impl PartitionSource for SstableScanner {
     fn next(&mut self) -> Result<Unfiltered> {
         self.stream.consume(self.current_len);
         self.current_len = 0;
-        let step =
-            self.reader.read_unfiltered(&mut self.stream, &mut self.decoder, self.previous, &mut self.row);
+        let step = self.reader.read_unfiltered(
+            &mut self.stream,
+            &mut self.decoder,
+            self.previous,
+            &mut self.row,
+        );
         match step {
             Ok(Step::Row(len)) => {
                 self.current_len = len;
@@ -280,12 +295,4 @@ impl PartitionSource for SstableScanner {
         }
         self.move_to_next_partition()
     }
-}
-
-/// The clustering of a row or bound as bytes, for messages and `cat`; null where there is no value.
-pub fn clustering_values<'a>(row: RowView<'a>) -> impl Iterator<Item = Option<&'a [u8]>> {
-    row.row.clustering.iter().map(move |value| match value {
-        ClusteringValue::Null => None,
-        ClusteringValue::Value(Span { .. }) => value.bytes(row.data),
-    })
 }

@@ -9,6 +9,7 @@
 //! worker takes the permit once however many of its sources hold a part of the same large row, and gives it back when the
 //! last of them is small again; it never waits for anything else while it holds it, so nobody waits for ever.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::error::{DecodeError, DecodeErrorKind, Result};
@@ -48,12 +49,18 @@ impl LargeRows {
 pub struct WorkerRows {
     shared: Arc<LargeRows>,
     held: Mutex<usize>,
+    bytes_read: AtomicU64,
 }
 
 impl WorkerRows {
     /// A worker's share.
     pub fn new(shared: Arc<LargeRows>) -> Self {
-        Self { shared, held: Mutex::new(0) }
+        Self { shared, held: Mutex::new(0), bytes_read: AtomicU64::new(0) }
+    }
+
+    /// Takes the number of uncompressed bytes that the worker's streams have read since this was last asked.
+    pub fn take_bytes_read(&self) -> u64 {
+        self.bytes_read.swap(0, Ordering::Relaxed)
     }
 
     /// Asks for `more` bytes; false if that is beyond the limit.
@@ -97,7 +104,7 @@ pub(super) struct DataStream {
     /// Bytes of the buffer beyond the normal size, asked of `rows`.
     large: usize,
     batch: usize,
-    /// Offset up to which pages of the file were given back.
+    /// Chunk up to which pages of the file were given back.
     forgotten: u64,
     pub(super) chunks_read: u64,
 }
@@ -160,7 +167,7 @@ impl DataStream {
         self.next_chunk = chunk;
         self.start = usize::try_from(offset - self.base).unwrap_or(usize::MAX);
         self.end = 0;
-        self.forgotten = self.chunks.stored_offset(chunk);
+        self.forgotten = chunk;
     }
 
     /// Gives the buffer's memory back; the next read allocates it again.
@@ -186,7 +193,8 @@ impl DataStream {
         }
         self.forget();
         let chunk_len = self.chunks.chunk_len();
-        let target = self.start + possible.max(self.batch.min(usize::try_from(left).unwrap_or(usize::MAX)));
+        let target =
+            self.start + possible.max(self.batch.min(usize::try_from(left).unwrap_or(usize::MAX)));
         self.reserve(target, self.start + possible)?;
         while self.end < self.start + possible
             || (self.end + chunk_len + SLACK <= self.buf.len() && self.end < target)
@@ -199,6 +207,7 @@ impl DataStream {
             self.end += len;
             self.next_chunk += 1;
             self.chunks_read += 1;
+            self.rows.bytes_read.fetch_add(len as u64, Ordering::Relaxed);
         }
         Ok(self.end.saturating_sub(self.start) >= wanted)
     }
@@ -232,10 +241,12 @@ impl DataStream {
                     found: needed as u64,
                     limit,
                 };
-                return Err(DecodeError::new(error, self.position()).in_file(self.chunks.path()).map_damage(|d| {
-                    d.what = Some("row".into());
-                    d.hint = Some("give more --memory: a row may take an eighth of it".into());
-                }));
+                return Err(DecodeError::new(error, self.position())
+                    .in_file(self.chunks.path())
+                    .map_damage(|d| {
+                        d.what = Some("row".into());
+                        d.hint = Some("give more --memory: a row may take an eighth of it".into());
+                    }));
             }
             self.buf.resize(size, 0);
         }
@@ -252,10 +263,12 @@ impl DataStream {
     }
 
     fn forget(&mut self) {
-        let stored = self.chunks.stored_offset(self.next_chunk);
-        if stored.saturating_sub(self.forgotten) >= FORGET_EVERY {
-            self.chunks.forget(self.forgotten, stored - self.forgotten);
-            self.forgotten = stored;
+        let behind = self.next_chunk.saturating_sub(self.forgotten);
+        if behind.saturating_mul(self.chunks.chunk_len() as u64) >= FORGET_EVERY {
+            let start = self.chunks.stored_offset(self.forgotten);
+            let end = self.chunks.stored_offset(self.next_chunk);
+            self.chunks.forget(start, end.saturating_sub(start));
+            self.forgotten = self.next_chunk;
         }
     }
 }

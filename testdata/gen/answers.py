@@ -210,6 +210,8 @@ def _excuse(t: CqlType, theirs: Any, ours: Any) -> str | None:
         return "not finite: null"
     if ours == "":
         return "empty value"
+    if ours is None:
+        return None
     if t.name in TEXT_TYPES and any(c < " " for c in ours):
         return "control characters"
     if t.name == "timestamp":

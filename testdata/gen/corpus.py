@@ -331,7 +331,7 @@ def _ttl(c: Corpus) -> None:
         ],
         [
             f"INSERT INTO @ (pk, c, v, w) VALUES (1, 5, 5, 'x') USING TTL {LONG}",
-            f"UPDATE @ USING TTL 0 SET w = 'for ever' WHERE pk = 1 AND c = 5",
+            "UPDATE @ USING TTL 0 SET w = 'for ever' WHERE pk = 1 AND c = 5",
             "DELETE v FROM @ WHERE pk = 1 AND c = 1",
         ],
     )

@@ -244,7 +244,7 @@ class Node:
         class_path_text = ":".join([f"{self.directory}/conf", *class_path])
         return [*self._java(), *flags, "-cp", class_path_text, "org.apache.cassandra.service.CassandraDaemon"]
 
-    def start(self, timeout: float = 180) -> None:
+    def start(self, timeout: float = 600) -> None:
         """Starts the node and returns once it answers CQL."""
         if _listens():
             raise NodeError(f"another node already listens on {ADDRESS}:{CQL_PORT}")
@@ -258,6 +258,7 @@ class Node:
             if self._process.poll() is not None:
                 raise NodeError(f"Cassandra {self.line.version} did not start: see out.log and system.log in {self.directory}")
             if time.monotonic() > end:
+                self.stop()
                 raise NodeError("no CQL port in time")
             time.sleep(0.3)
 

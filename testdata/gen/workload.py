@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
+from time import sleep
 from typing import Callable
 
 from node import Line
@@ -16,6 +17,7 @@ from randomtypes import Type, Types, UserType
 LONG_TTLS = (5_000_000, 5_000_001, 40_000_000)
 SHORT_TTL = 1
 DAY = 86_400
+FAR_FUTURE = 2**62
 
 Execute = Callable[[str], bool]
 
@@ -64,7 +66,7 @@ class Workload:
         self.statements = dice.randint(100, 400) // self.phases
         self.explicit_times = dice.choice([0.0, 0.5, 1.0, 1.0])
         base = dice.choice([1000, 1_600_000_000_000_000])
-        self.times = [base + i for i in range(dice.randint(5, 40))] + dice.choice([[], [], [-7, 0, 2**62]])
+        self.times = [base + i for i in range(dice.randint(5, 40))] + dice.choice([[], [], [-7, 0, FAR_FUTURE]])
         self.tables: list[Table] = []
         self.refused = 0
 
@@ -226,9 +228,9 @@ class Workload:
             values += row
             candidates += table.regulars
         for column in candidates:
-            if dice.random() < (0.1 if column.name.startswith("m") else 0.6):
+            if table.compact or dice.random() < (0.1 if column.name.startswith("m") else 0.6):
                 columns.append(column)
-                values.append("null" if dice.random() < 0.1 else self.types.literal(column.type, empty=True))
+                values.append("null" if not table.compact and dice.random() < 0.1 else self.types.literal(column.type, empty=True))
         using = self._using(table, batch_time, may_expire=True)
         names = ", ".join(c.cql for c in columns)
         return f"INSERT INTO {self.keyspace}.{table.name} ({names}) VALUES ({', '.join(values)}){using}"
@@ -275,7 +277,7 @@ class Workload:
         if draw < 0.06 or not table.clustering and draw < 0.5:
             using = self._using(table, batch_time, may_expire=False, partition_deletion=True)
             return f"DELETE FROM {self.keyspace}.{table.name}{using} WHERE {where}"
-        using = self._using(table, batch_time, may_expire=False)
+        using = self._using(table, batch_time, may_expire=False, partition_deletion=not table.clustering)
         if draw < 0.4 and table.clustering:
             return f"DELETE FROM {self.keyspace}.{table.name}{using} WHERE {where} AND {self._range(table)}"
         if draw < 0.6 or not (table.regulars or table.statics):
@@ -361,11 +363,14 @@ class Workload:
             static = bool(table.clustering) and dice.random() < 0.3
             if execute(f"ALTER TABLE {name} ADD {column.cql} {column.type.text}{' static' if static else ''}"):
                 (table.statics if static else table.regulars).append(column)
-        elif kind == "drop" and not table.counter:
+        elif kind == "drop" and not table.counter and FAR_FUTURE not in self.times:
+            # (A cell newer than the drop of its column makes the server's reads fail.)
             which = dice.choice(["statics", "regulars"])
             columns: list[Column] = getattr(table, which)
             if len(columns) > 1:
                 column = dice.choice(columns)
+                # The time of the drop is stored in whole milliseconds: what is written just before it must not survive it.
+                sleep(0.005)
                 if execute(f"ALTER TABLE {name} DROP {column.cql}"):
                     columns.remove(column)
                     table.dropped.append((which, column))
@@ -387,3 +392,6 @@ class Workload:
             new = f"{old}R"
             if execute(f'ALTER TYPE {self.keyspace}.{user.name} RENAME "{old}" TO "{new}"'):
                 user.fields[i] = (new, t)
+                for table in self.tables:
+                    for literals in (*table.keys, *table.pools):
+                        literals[:] = [literal.replace(f'"{old}":', f'"{new}":') for literal in literals]

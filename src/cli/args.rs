@@ -1,0 +1,450 @@
+//! The command line as typed.
+//!
+//! Nothing here is checked against the world or against other options: [`super::config`] makes of it what a job sees.
+//! Every option with a long name can also be given as `CASSPORT_` and that name, and in the configuration file:
+//! [`command`] and [`super::settings`] see to both, so that no option can be forgotten.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration};
+
+const AFTER_HELP: &str = "\
+Every option can also be given as a variable, CASSPORT_ and its name (--data-dir: CASSPORT_DATA_DIR), or in a TOML file \
+(--config) under its name without the dashes (data-dir = [\"/var/lib/cassandra/data\"]). The command line wins over \
+variables, variables over the file. `cassport config` shows what is in force.
+
+Exit codes: 0 complete; 1 finished, but something was skipped (the report lists it); 2 usage or configuration; 3 input \
+missing, unsupported or damaged; 4 output could not be written or was refused; 5 verification found differences; 101 a \
+bug of cassport; 128+N stopped by signal N, the same command again continues.";
+
+/// Takes data out of Apache Cassandra by reading its files, with no live cluster.
+///
+/// Reads the SSTables of Cassandra 3.0 to 5.0 (a data directory, a snapshot, a single file), merges them as Cassandra
+/// would answer SELECT *, and writes CSV or JSON lines for AWS DMS, DSBulk and others. Inputs are never modified.
+#[derive(Debug, Parser)]
+#[command(name = "cassport", version, after_long_help = AFTER_HELP, max_term_width = 120)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub struct Args {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Take options from this TOML file
+    ///
+    /// Keys are the long names of options without the dashes. One file serves all commands: an option that a command
+    /// does not have is left alone, a name that no command knows is an error.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How messages look on standard error
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Say more: -v for debugging, -vv for everything
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say nothing but errors: no progress, no summary, no warnings
+    #[arg(short, long, global = true, value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
+    /// Colours in messages on standard error
+    ///
+    /// `auto` means on a terminal, unless the variable NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+    /// How often a line of progress is written where there is no terminal
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    pub progress_interval: Duration,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write tables as files for a loader: CSV or JSON lines
+    ///
+    /// Finds the live SSTables and their schema, merges them as Cassandra would answer SELECT *, and writes one file per
+    /// split of the token ring, a manifest with digests, and what AWS DMS or another loader needs beside them. The same
+    /// command again continues a run that was stopped.
+    Extract(Box<ExtractArgs>),
+    /// Print the schema found on the disk as CQL
+    ///
+    /// Of the selected tables, with their keyspaces, types, indexes and views; Cassandra accepts it as it is.
+    Schema(SchemaArgs),
+    /// Show what is in a directory, and whether it is whole
+    ///
+    /// Tables, SSTables, versions, sizes, compression, rows, tombstones, what expires when, what is repaired, and what is
+    /// left over of operations that did not finish. Reads directory listings and Statistics.db; with --check all data.
+    /// Damage gives exit code 3.
+    Inspect(InspectArgs),
+    /// Show rows as JSON lines: merged, raw, or explained
+    ///
+    /// Of one table or, with --key, of one partition: as a read would answer, with write times and TTLs; with --raw as each
+    /// SSTable has it; with --explain which version of each cell won, and what the others lost to.
+    Cat(CatArgs),
+    /// Check that the parts of all agents make the whole, and write what loaders need of it
+    ///
+    /// Run once after all agents (a run of one agent does it by itself): row counts, digests and token ranges must fit
+    /// together, or the exit code is 5. Then it writes the settings and lists for the loader of the profile, and
+    /// _cassport/complete.json last.
+    Seal(SealArgs),
+    /// Show the options in force, where each comes from, as a configuration file
+    ///
+    /// Takes the options of `extract`, beside the variables and the file, and prints TOML: what it prints can be given
+    /// back with --config. Values of options that hold secrets are hidden.
+    Config(Box<ExtractArgs>),
+    /// Write the manual page or shell completions to standard output
+    Generate(GenerateArgs),
+}
+
+/// What to read: the options that `extract`, `inspect`, `schema` and `cat` share.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub struct InputArgs {
+    /// Where Cassandra's files are (repeatable)
+    ///
+    /// A data directory of a node (all of them for JBOD), a keyspace or table folder, a snapshot folder, or a single
+    /// Data.db. All must be of one node. In the variable several are separated by ':'.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Vec<PathBuf>,
+    /// Read the snapshot of this name in place of the live SSTables
+    #[arg(long, value_name = "TAG")]
+    pub snapshot: Option<String>,
+    /// Read incremental backups (the `backups` folders) as well
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub backups: bool,
+    /// Where the schema comes from: a file of CQL, or `header`
+    ///
+    /// By default the schema is read from the disk: the SSTables of system_schema, else a snapshot's schema.cql. `header`
+    /// makes the best of Statistics.db alone, which does not know the names of key columns. (A file that is named so:
+    /// ./header.)
+    #[arg(long, value_name = "FILE|header")]
+    pub schema: Option<PathBuf>,
+    /// Only these keyspaces (repeatable, comma-separated, globs such as `shop_*`)
+    ///
+    /// System keyspaces are left out unless named.
+    #[arg(short, long, value_name = "KEYSPACE", value_delimiter = ',')]
+    pub keyspace: Vec<String>,
+    /// Only these tables: TABLE or KEYSPACE.TABLE (repeatable, comma-separated, globs such as `shop.*`)
+    ///
+    /// A bare name must be unique. Views and index tables are left out unless named.
+    #[arg(short, long, value_name = "TABLE", value_delimiter = ',')]
+    pub table: Vec<String>,
+    /// Leave out these: KEYSPACE or KEYSPACE.TABLE (repeatable, comma-separated, globs)
+    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// Read files in place of mapping them into memory
+    ///
+    /// Slower, but a file that somebody cuts short while it is read gives an error in place of a crash (SIGBUS).
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub no_mmap: bool,
+    /// The release that wrote the files, such as 3.11.19
+    ///
+    /// Decides how ties between cells of equal write time are broken. By default it is read from system.local.
+    #[arg(long, value_name = "VERSION")]
+    pub cassandra_version: Option<String>,
+}
+
+/// `extract`.
+#[derive(Debug, clap::Args)]
+pub struct ExtractArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Where and how to write.
+    #[command(flatten)]
+    pub records: RecordArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Where `extract` writes, and what records look like.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct RecordArgs {
+    /// Write to this directory, or `-` for standard output (one table)
+    #[arg(short, long, value_name = "DIR|-")]
+    pub output: Option<PathBuf>,
+    /// Who is to read the files
+    #[arg(long, value_enum, default_value_t = ProfileArg::Dms)]
+    pub profile: ProfileArg,
+    /// Write times and TTLs beside the values
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = MetadataArg::None)]
+    pub metadata: MetadataArg,
+    /// Print the original write times, or this one in place of all: `original` or a time
+    ///
+    /// A time is RFC 3339 or microseconds since 1970. One that is before the first write to the target lets the load run
+    /// below live writes.
+    #[arg(long, value_name = "original|TIME", default_value = "original")]
+    pub writetime: WriteTime,
+    /// Add a column of this name with the epoch second after which the whole row is gone
+    ///
+    /// For targets with a TTL attribute. Without it, expiring rows are counted and warned about.
+    #[arg(long, value_name = "NAME")]
+    pub expires_column: Option<String>,
+    /// How `jsonl` writes decimal and varint: as numbers of any length, or as strings
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = JsonNumbersArg::Number)]
+    pub json_numbers: JsonNumbersArg,
+    /// Write only these columns beside the key: [[KEYSPACE.]TABLE.]COLUMN (repeatable, comma-separated)
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub include_columns: Vec<String>,
+    /// Do not write these columns: [[KEYSPACE.]TABLE.]COLUMN (repeatable, comma-separated)
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub exclude_columns: Vec<String>,
+    /// Write a column under another name: [[KEYSPACE.]TABLE.]OLD=NEW (repeatable)
+    #[arg(long, value_name = "OLD=NEW")]
+    pub rename: Vec<Pair>,
+    /// The type of a column in the target where its default type does not fit (repeatable)
+    ///
+    /// [[KEYSPACE.]TABLE.]COLUMN=TYPE, such as shop.orders.total=NUMERIC(38,10). Rows that do not fit are quarantined.
+    #[arg(long, value_name = "COLUMN=TYPE")]
+    pub column_type: Vec<Pair>,
+    /// About how much uncompressed source data goes into one file
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub file_size: ByteSize,
+    /// Start afresh: remove what this agent wrote to the output before
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub overwrite: bool,
+    /// Decode and format everything but write nothing, for measuring
+    #[arg(long, hide = true, value_parser = BoolishValueParser::new())]
+    pub discard: bool,
+}
+
+/// How `extract` runs.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Run")]
+pub struct RunArgs {
+    /// Worker threads [default: one per CPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Memory that may be allocated; one row and one collection must fit half of it
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub memory: ByteSize,
+    /// The clock that decides what has expired [default: the start of the run]
+    ///
+    /// RFC 3339 or seconds since 1970. Same input, same options and same clock give the same bytes.
+    #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
+    pub now: Option<i64>,
+    /// What to do where an input is damaged
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnCorruptArg::Fail)]
+    pub on_corrupt: OnCorruptArg,
+}
+
+/// `seal`.
+#[derive(Debug, clap::Args)]
+pub struct SealArgs {
+    /// The directory that the agents wrote to
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Print one JSON document in place of text
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// Read all data and compare it with its checksums; damage gives exit code 3
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub check: bool,
+}
+
+/// `schema`.
+#[derive(Debug, clap::Args)]
+pub struct SchemaArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
+/// `cat`.
+#[derive(Debug, clap::Args)]
+pub struct CatArgs {
+    /// A Data.db to read, as --data-dir takes it
+    #[arg(value_name = "DATA.DB")]
+    pub file: Vec<PathBuf>,
+    /// What to read.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Only the partition of this key: CQL literals of its columns in order
+    ///
+    /// Comma-separated or repeated: --key "'c-42',7" or --key "'c-42'" --key 7.
+    #[arg(long, value_name = "LITERAL", allow_negative_numbers = true)]
+    pub key: Vec<String>,
+    /// Say which SSTable, cell or tombstone won, and what it won over
+    #[arg(long, conflicts_with = "raw", value_parser = BoolishValueParser::new())]
+    pub explain: bool,
+    /// Show what each SSTable holds, unmerged: rows, cells and tombstones
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub raw: bool,
+    /// The clock that decides what has expired [default: now]
+    ///
+    /// RFC 3339 or seconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
+    pub now: Option<i64>,
+}
+
+/// `generate`.
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// What to write.
+    #[command(subcommand)]
+    pub what: Generate,
+}
+
+/// What `generate` writes.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Generate {
+    /// The manual page, for `man -l`
+    Man,
+    /// Completions for a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// `--profile`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// CSV for AWS DMS with S3 as its source
+    Dms,
+    /// CSV with a header, as DSBulk reads it (also: dsbulk)
+    #[value(alias = "dsbulk")]
+    Csv,
+    /// One JSON object per row, values as SELECT JSON writes them
+    Jsonl,
+}
+
+/// `--metadata`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MetadataArg {
+    /// Nothing
+    None,
+    /// One write time and one TTL per row
+    Row,
+    /// Those of every column, and of the row marker
+    Cell,
+}
+
+/// `--json-numbers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JsonNumbersArg {
+    /// Numbers of any length
+    Number,
+    /// Strings, for readers that would go through double
+    Text,
+}
+
+/// `--on-corrupt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnCorruptArg {
+    /// Stop with exit code 3
+    Fail,
+    /// Leave out the damaged token ranges, list them in the report, go on, exit with code 1
+    Skip,
+}
+
+/// The variable that stands for an option: `CASSPORT_DATA_DIR` for `data-dir`.
+pub(super) fn variable(long: &str) -> String {
+    format!("CASSPORT_{}", long.replace('-', "_").to_uppercase())
+}
+
+/// The whole command line, each option with its variable.
+pub fn command() -> clap::Command {
+    fn with_variables(command: clap::Command) -> clap::Command {
+        command
+            .mut_args(|arg| match arg.get_long().map(variable) {
+                // The rule is said once, at the end of the help.
+                Some(name) => arg.env(OsString::from(name)).hide_env(true),
+                None => arg,
+            })
+            .mut_subcommands(with_variables)
+    }
+    with_variables(Args::command())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(command: &clap::Command, path: &str, seen: &mut dyn FnMut(&str, &clap::Arg)) {
+        for arg in command.get_arguments() {
+            seen(path, arg);
+        }
+        for sub in command.get_subcommands() {
+            walk(sub, &format!("{path} {}", sub.get_name()), seen);
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_and_command_has_help() {
+        let command = command();
+        let mut count = 0;
+        walk(&command, "cassport", &mut |path, arg| {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.len() > 8, "{path}: {} has no help", arg.get_id());
+            assert!(
+                !help.ends_with('.'),
+                "{path}: the short help of {} is a fragment",
+                arg.get_id()
+            );
+            count += 1;
+        });
+        assert!(count > 20, "{count}");
+        for sub in command.get_subcommands() {
+            assert!(sub.get_about().is_some(), "{} has no help", sub.get_name());
+        }
+    }
+
+    #[test]
+    fn every_option_has_its_variable() {
+        walk(&command(), "cassport", &mut |path, arg| {
+            if let Some(long) = arg.get_long() {
+                let name = arg.get_env().unwrap_or_else(|| panic!("{path}: {long}"));
+                assert_eq!(name.to_str(), Some(variable(long).as_str()));
+            }
+        });
+        assert_eq!(variable("data-dir"), "CASSPORT_DATA_DIR");
+    }
+}

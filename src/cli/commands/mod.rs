@@ -1,0 +1,29 @@
+//! One file per command, each with a `run`.
+
+pub mod cat;
+pub mod config;
+pub mod extract;
+pub mod generate;
+pub mod inspect;
+pub mod schema;
+pub mod seal;
+
+use super::args::Command;
+use super::settings::Settings;
+use super::{ExitCode, Ui, config as options};
+use crate::error::Result;
+
+/// Runs the command that the settings name.
+pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
+    match &settings.args.command {
+        Command::Extract(args) => extract::run(&options::extract_options(args, settings)?, ui),
+        Command::Schema(args) => {
+            schema::run(&options::input_options(&args.input, &[], settings)?, ui)
+        }
+        Command::Cat(args) => cat::run(&options::cat_options(args, settings)?, ui),
+        Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
+        Command::Seal(args) => seal::run(&options::seal_directory(args)?, ui),
+        Command::Config(_) => config::run(settings, ui),
+        Command::Generate(args) => generate::run(args, ui),
+    }
+}

@@ -1,0 +1,75 @@
+//! `cassport seal`.
+
+use std::path::Path;
+
+use crate::cli::report::{Written, amount, next};
+use crate::cli::{ExitCode, Ui};
+use crate::error::{Error, Result};
+use crate::extract::{SealOptions, SealOutcome, seal};
+use crate::output::MetadataMode;
+use crate::output::dms::DmsTarget;
+use crate::output::manifest::read_json;
+use crate::output::names::{COMPLETE, RUN};
+use crate::output::run::RunInfo;
+use crate::store::{LocalStore, Store};
+
+/// Checks the parts of all agents in `directory` and writes what needs the whole.
+pub fn run(directory: &Path, ui: &Ui) -> Result<ExitCode> {
+    // Opening a store makes its directory: a mistyped name must not leave one behind.
+    if !directory.is_dir() {
+        return Err(Error::Missing {
+            what: format!("{} is not a directory", directory.display()),
+            hint: Some("give the --output of the extract".to_owned()),
+        });
+    }
+    let store = LocalStore::open(directory)?;
+    let events = ui.events();
+    let outcome = seal(
+        &store,
+        &SealOptions {
+            schema_cql: None,
+            dms: DmsTarget::default(),
+            side_files: None,
+            events: events.as_ref(),
+        },
+    )?;
+    for words in &outcome.warnings {
+        events.warning(words);
+    }
+    let run: RunInfo = match store.get(RUN)? {
+        Some(bytes) => read_json(&store.location(RUN), &bytes)?,
+        None => return Err(Error::Bug(format!("{RUN} vanished while it was sealed"))),
+    };
+    ui.say(&words(&outcome, &run, directory)?);
+    Ok(if outcome.whole { ExitCode::COMPLETE } else { ExitCode::SKIPPED })
+}
+
+fn words(outcome: &SealOutcome, run: &RunInfo, directory: &Path) -> Result<String> {
+    let complete = &outcome.complete;
+    let done = if outcome.already_sealed { "already sealed" } else { "sealed" };
+    let mut lines = vec![format!(
+        "{done}: {} of {} by {}; {}",
+        amount(complete.rows, "row"),
+        amount(complete.tables.len() as u64, "table"),
+        amount(complete.agents.len() as u64, "agent"),
+        directory.join(COMPLETE).display(),
+    )];
+    let tables: Vec<Written> = complete
+        .tables
+        .iter()
+        .map(|table| Written {
+            keyspace: table.keyspace.clone(),
+            table: table.table.clone(),
+            rows: table.rows,
+            files: table.files,
+            bytes: table.bytes,
+        })
+        .collect();
+    let metadata = match run.metadata.as_str() {
+        "row" => MetadataMode::Row,
+        "cell" => MetadataMode::Cell,
+        _ => MetadataMode::None,
+    };
+    next(complete.profile.parse()?, metadata, &tables, directory, &mut lines);
+    Ok(lines.join("\n"))
+}

@@ -1,0 +1,267 @@
+//! Options as validated: what the command line says, turned into what a job sees.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::args::{
+    CatArgs, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg, OnCorruptArg,
+    ProfileArg, RecordArgs, SealArgs,
+};
+use super::settings::{Origin, Settings};
+use super::units::{Pair, WriteTime, split_literals};
+use crate::discover::{InputOptions, SchemaOption};
+use crate::error::{Error, Result};
+use crate::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
+use crate::io::ReadMode;
+use crate::output::{JsonNumbers, MetadataMode, Profile};
+use crate::progress::clock;
+
+/// A run of `inspect`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InspectOptions {
+    /// What to read.
+    pub input: InputOptions,
+    /// JSON in place of text.
+    pub json: bool,
+    /// Read all data and compare checksums.
+    pub check: bool,
+}
+
+/// A run of `cat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatOptions {
+    /// What to read.
+    pub input: InputOptions,
+    /// CQL literals of the partition key's columns; empty for all partitions.
+    pub key: Vec<String>,
+    /// Say which source won.
+    pub explain: bool,
+    /// Unmerged.
+    pub raw: bool,
+    /// The clock: seconds since 1970.
+    pub now: i64,
+}
+
+/// Checks the options of `extract`.
+pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<ExtractOptions> {
+    let input = input_options(&args.input, &[], settings)?;
+    let output = match (&args.records.output, args.records.discard) {
+        (_, true) => OutputTarget::Discard,
+        (Some(output), false) if output.as_os_str() == "-" => OutputTarget::Stdout,
+        (Some(output), false) => OutputTarget::Directory(local_directory(output)?),
+        (None, false) => {
+            return Err(Error::Usage {
+                what: "extract needs to know where to write".into(),
+                hint: Some("--output DIR, or --output - for standard output".into()),
+            });
+        }
+    };
+    let threads = match args.run.threads {
+        Some(threads) => usize::from(threads),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok(ExtractOptions {
+        input,
+        output,
+        records: record_options(&args.records)?,
+        now: args.run.now.unwrap_or_else(|| clock::now().seconds()),
+        now_given: args.run.now.is_some(),
+        threads,
+        memory: args.run.memory.0,
+        file_size: args.records.file_size.0,
+        on_corrupt: match args.run.on_corrupt {
+            OnCorruptArg::Fail => OnCorrupt::Fail,
+            OnCorruptArg::Skip => OnCorrupt::Skip,
+        },
+        overwrite: args.records.overwrite,
+    })
+}
+
+/// Checks the options of `seal`: the directory.
+pub fn seal_directory(args: &SealArgs) -> Result<PathBuf> {
+    match &args.output {
+        Some(output) => local_directory(output),
+        None => Err(Error::Usage {
+            what: "seal needs to know what to seal".into(),
+            hint: Some("--output DIR, the one that extract wrote to".into()),
+        }),
+    }
+}
+
+/// Checks the options of `inspect`.
+pub fn inspect_options(args: &InspectArgs, settings: &Settings) -> Result<InspectOptions> {
+    let input = input_options(&args.input, &[], settings)?;
+    Ok(InspectOptions { input, json: args.json, check: args.check })
+}
+
+/// Checks the options of `cat`.
+pub fn cat_options(args: &CatArgs, settings: &Settings) -> Result<CatOptions> {
+    let mut key = Vec::new();
+    for text in &args.key {
+        key.extend(split_literals(text).map_err(|words| Error::usage(format!("--key: {words}")))?);
+    }
+    Ok(CatOptions {
+        input: input_options(&args.input, &args.file, settings)?,
+        key,
+        explain: args.explain,
+        raw: args.raw,
+        now: args.now.unwrap_or_else(|| clock::now().seconds()),
+    })
+}
+
+/// Checks what to read; `files` are added to the directories.
+pub fn input_options(
+    args: &InputArgs,
+    files: &[PathBuf],
+    settings: &Settings,
+) -> Result<InputOptions> {
+    let mut data_dirs = data_dirs(&args.data_dir, settings.origin("data-dir"));
+    // Files named on the command line stand in place of directories that a file or a variable has for other runs.
+    if !files.is_empty() && settings.origin("data-dir") != Origin::CommandLine {
+        data_dirs.clear();
+    }
+    data_dirs.extend_from_slice(files);
+    if data_dirs.is_empty() {
+        return Err(Error::Usage {
+            what: "nothing to read".into(),
+            hint: Some(
+                "--data-dir DIR: a data directory, a table or snapshot folder, or a Data.db".into(),
+            ),
+        });
+    }
+    if let Some(url) = data_dirs.iter().find(|path| is_url(path)) {
+        return Err(Error::Usage {
+            what: format!("{} is not a path: inputs are read from local disks", url.display()),
+            hint: Some("mount or copy the files first".into()),
+        });
+    }
+    let snapshot = args.snapshot.clone();
+    if snapshot.as_ref().is_some_and(|tag| tag.is_empty() || tag.contains('/')) {
+        return Err(Error::Usage {
+            what: format!("{:?} is not the name of a snapshot", snapshot.unwrap_or_default()),
+            hint: Some("--snapshot takes the tag; a snapshot folder goes to --data-dir".into()),
+        });
+    }
+    let cassandra_version = args.cassandra_version.clone();
+    if let Some(version) = cassandra_version.as_ref().filter(|version| !is_release(version)) {
+        return Err(Error::usage(format!("{version:?} is not a release such as 3.11 or 4.1.9")));
+    }
+    let names = |option: &str, names: &[String], most_dots: usize| {
+        for name in names {
+            let parts = name.split('.').count();
+            if name.split('.').any(str::is_empty) || parts > most_dots + 1 {
+                return Err(Error::usage(format!("--{option}: {name:?} is not a name")));
+            }
+        }
+        Ok(names.to_vec())
+    };
+    Ok(InputOptions {
+        data_dirs,
+        snapshot,
+        backups: args.backups,
+        schema: match &args.schema {
+            None => SchemaOption::Auto,
+            Some(path) if path.as_os_str() == "header" => SchemaOption::Header,
+            Some(path) => SchemaOption::File(path.clone()),
+        },
+        keyspaces: names("keyspace", &args.keyspace, 0)?,
+        tables: names("table", &args.table, 1)?,
+        exclude: names("exclude", &args.exclude, 1)?,
+        read_mode: if args.no_mmap { ReadMode::Read } else { ReadMode::Map },
+        cassandra_version,
+    })
+}
+
+fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
+    if args.expires_column.as_ref().is_some_and(String::is_empty) {
+        return Err(Error::usage("--expires-column needs a name"));
+    }
+    Ok(RecordOptions {
+        profile: match args.profile {
+            ProfileArg::Dms => Profile::Dms,
+            ProfileArg::Csv => Profile::Csv,
+            ProfileArg::Jsonl => Profile::Jsonl,
+        },
+        metadata: match args.metadata {
+            MetadataArg::None => MetadataMode::None,
+            MetadataArg::Row => MetadataMode::Row,
+            MetadataArg::Cell => MetadataMode::Cell,
+        },
+        writetime: match args.writetime {
+            WriteTime::Original => None,
+            WriteTime::At(micros) => Some(micros),
+        },
+        expires_column: args.expires_column.clone(),
+        include_columns: args.include_columns.clone(),
+        exclude_columns: args.exclude_columns.clone(),
+        rename: by_name("rename", &args.rename)?,
+        column_types: by_name("column-type", &args.column_type)?,
+        json_numbers: match args.json_numbers {
+            JsonNumbersArg::Number => JsonNumbers::Number,
+            JsonNumbersArg::Text => JsonNumbers::Text,
+        },
+    })
+}
+
+/// The directories; a variable has several in one value, as PATH does.
+pub(super) fn data_dirs(typed: &[PathBuf], origin: Origin) -> Vec<PathBuf> {
+    if origin == Origin::Variable {
+        return typed
+            .iter()
+            .flat_map(|paths| std::env::split_paths(paths).collect::<Vec<_>>())
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect();
+    }
+    typed.to_vec()
+}
+
+/// A name said twice with two meanings is an error, not the last one's.
+fn by_name(option: &str, pairs: &[Pair]) -> Result<BTreeMap<String, String>> {
+    let mut map = BTreeMap::new();
+    for pair in pairs {
+        let former = map.insert(pair.left.clone(), pair.right.clone());
+        if former.is_some_and(|former| former != pair.right) {
+            return Err(Error::usage(format!("--{option} says two things about {}", pair.left)));
+        }
+    }
+    Ok(map)
+}
+
+fn local_directory(path: &Path) -> Result<PathBuf> {
+    let text = path.to_string_lossy();
+    if text.to_ascii_lowercase().starts_with("s3:") {
+        return Err(Error::Usage {
+            what: format!("S3 is not built into this version yet: {text}"),
+            hint: Some("write to a directory and copy it with `aws s3 sync`".into()),
+        });
+    }
+    if is_url(path) {
+        return Err(Error::Usage {
+            what: format!("{text} is not a directory"),
+            hint: Some("this version writes to local directories".into()),
+        });
+    }
+    if path.as_os_str().is_empty() {
+        return Err(Error::usage("--output needs a directory"));
+    }
+    Ok(path.to_path_buf())
+}
+
+fn is_url(path: &Path) -> bool {
+    path.to_string_lossy().split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// `major.minor`, then anything that releases have: `4.1.9`, `5.0-rc1`.
+fn is_release(text: &str) -> bool {
+    let mut parts = text.splitn(3, ['.', '-', '~', '+']);
+    let number = |part: Option<&str>| {
+        part.is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    number(parts.next()) && number(parts.next())
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,28 @@
+//! The command line: the only module that prints.
+//!
+//! * [`args`]: as typed. `settings`: where values come from. [`config`]: as validated, what a job sees.
+//! * [`commands`]: one file per command.
+//! * [`ui`]: what a job may tell the user while it runs, and how the user stops it.
+//! * [`exit`]: the exit codes.
+//!
+//! Data goes to standard output and only when asked for; everything else goes to standard error.
+
+pub mod args;
+pub mod commands;
+pub mod config;
+pub mod exit;
+mod generate;
+mod logging;
+mod message;
+mod progress;
+pub mod report;
+mod run;
+mod screen;
+pub mod settings;
+mod signals;
+pub mod ui;
+pub mod units;
+
+pub use exit::ExitCode;
+pub use run::run;
+pub use ui::Ui;

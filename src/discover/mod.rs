@@ -1,0 +1,30 @@
+//! What is on the disk: data directories, live SSTables, the schema.
+//!
+//! [`DataDirs::scan`] finds the tables and their live SSTables in what the user points at; [`find_schema`] the schema, from
+//! the node's own tables, whose rows come through [`SystemTables`]; [`select_tables`] brings both together.
+
+mod data_dir;
+mod header_schema;
+mod host;
+mod live_set;
+mod options;
+mod raw_row;
+mod schema_source;
+mod select;
+mod source;
+mod system_rows;
+mod system_schema;
+mod txn_log;
+
+pub use data_dir::{DataDirs, OtherData, ScanOptions, TableDir};
+pub use header_schema::header_schema;
+pub use host::HostInfo;
+pub use live_set::{Leftovers, LiveSstable};
+pub use options::InputOptions;
+pub use raw_row::{RawRow, RawValue, SystemTables};
+pub use schema_source::{SchemaOption, find_schema};
+pub use select::{
+    ExcludedTable, OrphanDir, SelectedTable, Selection, TablePatterns, select_tables,
+};
+pub use source::Source;
+pub use system_schema::{SystemRows, build_schema, system_table, system_tables};

@@ -1,0 +1,222 @@
+//! What a run will do: the tables, their SSTables opened, their splits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::discover::{SelectedTable, Selection, Source};
+use crate::error::{Error, Result};
+use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
+use crate::progress::Events;
+use crate::schema::{Schema, TableMetadata};
+use crate::sstable::SstableReader;
+
+use super::options::{ExtractOptions, RecordOptions};
+use super::split::{Split, plan_splits};
+use super::worker::TableJob;
+
+/// One table of the plan.
+#[derive(Debug)]
+pub(crate) struct TablePlan {
+    /// What workers share.
+    pub job: TableJob,
+    /// Its splits in token order.
+    pub splits: Vec<Split>,
+}
+
+impl TablePlan {
+    /// Bytes of uncompressed data in its SSTables.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.job.readers.iter().map(|reader| reader.chunks().data_len()).sum()
+    }
+
+    /// Bytes of SSTables that no repair has covered.
+    pub(crate) fn unrepaired_bytes(&self) -> u64 {
+        let unrepaired = |reader: &&Arc<SstableReader>| reader.statistics().stats.repaired_at == 0;
+        self.job.readers.iter().filter(unrepaired).map(|reader| reader.chunks().data_len()).sum()
+    }
+}
+
+/// What a run will do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Tables in the order of their names.
+    pub tables: Vec<TablePlan>,
+    /// What was selected and what was left out.
+    pub selection: Selection,
+    /// Words for the report.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// The largest chunk of all SSTables.
+    pub(crate) fn largest_chunk(&self) -> u64 {
+        let readers = self.tables.iter().flat_map(|table| &table.job.readers);
+        readers.map(|reader| reader.chunks().chunk_len() as u64).max().unwrap_or(0)
+    }
+}
+
+/// Opens the selected tables and cuts them into splits.
+pub(crate) fn prepare(
+    source: &Source,
+    options: &ExtractOptions,
+    events: &dyn Events,
+) -> Result<Plan> {
+    let selection = source.select(&options.input)?;
+    check_column_options(&options.records, &selection)?;
+    let mut tables = Vec::new();
+    let mut warnings = Vec::new();
+    for selected in &selection.tables {
+        let plan = prepare_table(source, selected, options, &mut warnings)?;
+        events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
+        tables.push(plan);
+    }
+    for warning in &warnings {
+        events.warning(warning);
+    }
+    Ok(Plan { tables, selection, warnings })
+}
+
+fn prepare_table(
+    source: &Source,
+    selected: &SelectedTable,
+    options: &ExtractOptions,
+    warnings: &mut Vec<String>,
+) -> Result<TablePlan> {
+    let table = selected.metadata.clone();
+    let format_options = format_options(&options.records, &table, options.now)?;
+    let format = RecordFormat::new(&table, &format_options)?;
+    let mut readers = Vec::with_capacity(selected.sstables.len());
+    let mut unknown = BTreeSet::new();
+    for sstable in &selected.sstables {
+        let reader = SstableReader::open(&sstable.descriptor, &table, options.input.read_mode)?;
+        unknown.extend(reader.unknown_columns().iter().map(|column| column.name.clone()));
+        readers.push(Arc::new(reader));
+    }
+    if !unknown.is_empty() {
+        let names = unknown.into_iter().collect::<Vec<_>>().join(", ");
+        warnings.push(format!(
+            "{}: the schema does not know the columns {names}; their cells are counted as hidden",
+            table.qualified_name()
+        ));
+    }
+    let splits = plan_splits(&readers, options.file_size)?;
+    let strict_liveness = has_strict_liveness(&source.schema, &table);
+    let job = TableJob {
+        name: table.qualified_name(),
+        table,
+        readers,
+        format: Arc::new(format),
+        column_types: format_options.column_types,
+        rule: source.tie_break(),
+        now: options.now,
+        strict_liveness,
+    };
+    Ok(TablePlan { job, splits })
+}
+
+/// A materialized view whose key has a column that is no key of its base table (`TableMetadata.enforceStrictLiveness`).
+fn has_strict_liveness(schema: &Schema, table: &TableMetadata) -> bool {
+    let Some(base) =
+        table.view.as_ref().and_then(|view| schema.table(&table.keyspace, &view.base_table))
+    else {
+        return false;
+    };
+    let is_base_key = |name: &str| {
+        base.partition_key.iter().chain(&base.clustering).any(|column| column.name == name)
+    };
+    table.partition_key.iter().chain(&table.clustering).any(|column| !is_base_key(&column.name))
+}
+
+/// Splits `[keyspace.][table.]column` and says whether it is about `table`; then the column.
+fn column_of<'a>(name: &'a str, table: &TableMetadata) -> Option<&'a str> {
+    let parts: Vec<&str> = name.split('.').collect();
+    match parts.as_slice() {
+        [column] => Some(column),
+        [of, column] if *of == table.name => Some(column),
+        [keyspace, of, column] if *keyspace == table.keyspace && *of == table.name => Some(column),
+        _ => None,
+    }
+}
+
+fn has_column(table: &TableMetadata, name: &str) -> bool {
+    table
+        .partition_key
+        .iter()
+        .chain(&table.clustering)
+        .chain(&table.statics)
+        .chain(&table.regulars)
+        .any(|column| column.name == name)
+}
+
+/// Names of `given` that are about a column of `table`, cut down to the column.
+fn names_for<'a>(
+    given: impl IntoIterator<Item = &'a String>,
+    table: &TableMetadata,
+) -> BTreeSet<String> {
+    given
+        .into_iter()
+        .filter_map(|name| column_of(name, table))
+        .filter(|column| has_column(table, column))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A column option that no selected table has a column for is a mistake.
+fn check_column_options(records: &RecordOptions, selection: &Selection) -> Result<()> {
+    let options = [
+        ("--include-columns", records.include_columns.iter().collect::<Vec<_>>()),
+        ("--exclude-columns", records.exclude_columns.iter().collect()),
+        ("--rename", records.rename.keys().collect()),
+        ("--column-type", records.column_types.keys().collect()),
+    ];
+    for (option, names) in options {
+        for name in names {
+            let known = selection.tables.iter().any(|t| {
+                column_of(name, &t.metadata).is_some_and(|column| has_column(&t.metadata, column))
+            });
+            if !known {
+                return Err(Error::Usage {
+                    what: format!("{option} names {name}, which no selected table has"),
+                    hint: Some(
+                        "columns are named column, table.column or keyspace.table.column".into(),
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The record options of one table.
+pub(crate) fn format_options(
+    records: &RecordOptions,
+    table: &TableMetadata,
+    now: i64,
+) -> Result<FormatOptions> {
+    let include = names_for(&records.include_columns, table);
+    let mut column_types = BTreeMap::new();
+    for (name, text) in &records.column_types {
+        if let Some(column) = column_of(name, table).filter(|column| has_column(table, column)) {
+            column_types.insert(column.to_owned(), text.parse::<ColumnTypeOverride>()?);
+        }
+    }
+    let rename = records
+        .rename
+        .iter()
+        .filter_map(|(name, to)| Some((column_of(name, table)?.to_owned(), to.clone())))
+        .filter(|(column, _)| has_column(table, column))
+        .collect();
+    Ok(FormatOptions {
+        profile: records.profile,
+        metadata: records.metadata,
+        writetime: records.writetime,
+        expires_column: records.expires_column.clone(),
+        include: (!include.is_empty()).then_some(include),
+        exclude: names_for(&records.exclude_columns, table),
+        rename,
+        column_types,
+        json_numbers: records.json_numbers,
+        null_token: None,
+        now,
+    })
+}

@@ -1,0 +1,531 @@
+//! The output of a run that goes into a store: `run.json`, the state of finished splits, the manifest, the seal.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::json;
+
+use crate::dht::TokenRange;
+use crate::discover::Source;
+use crate::error::Result;
+use crate::output::dms::DmsTarget;
+use crate::output::manifest::{
+    ColumnStats, ExcludedTable, FORMAT_VERSION, Manifest, ManifestColumn, ManifestTable,
+    OutputColumnKind, RecordDigest, SourceEntry, TableCounters, TokenInterval, read_json, tool,
+    write_json,
+};
+use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix};
+use crate::output::run::{AgentProgress, RingNode, RunInfo, fingerprint};
+use crate::output::state::{SplitState, StateFile};
+use crate::output::{OutputColumn, OutputKind, RecordStats};
+use crate::progress::{Events, Report, UnixMillis, clock};
+use crate::schema::{ColumnKind, TableMetadata, write_schema};
+use crate::sstable::stats::CommitLogPosition;
+use crate::sstable::{Component, SstableReader};
+use crate::store::{LocalStore, PutOutcome, Store};
+
+use super::options::ExtractOptions;
+use super::plan::{Plan, TablePlan};
+use super::run::{SplitOutcome, TableResult, column_stats, table_stats};
+use super::seal::{SealOptions, seal};
+use super::sink::Destination;
+use super::worker::TableJob;
+
+/// The number of the only agent.
+const AGENT: u32 = 0;
+
+/// What opening an output found.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// There is work to do.
+    Ready(Box<Publication>),
+    /// The same command has finished before; its report.
+    AlreadyComplete(Box<Report>, Box<Manifest>),
+}
+
+/// An output that is being made.
+pub(super) struct Publication {
+    store: Arc<dyn Store>,
+    root: String,
+    run: RunInfo,
+    started: String,
+    source_fingerprint: String,
+    state: Mutex<StateFile>,
+}
+
+impl std::fmt::Debug for Publication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publication").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// The clock of the run that an output belongs to, if it has one.
+pub(super) fn clock_of_output(root: &Path) -> Result<Option<i64>> {
+    if !root.join(RUN).exists() {
+        return Ok(None);
+    }
+    let store = LocalStore::open(root)?;
+    let Some(bytes) = store.get(RUN)? else { return Ok(None) };
+    let run: RunInfo = read_json(&store.location(RUN), &bytes)?;
+    Ok(run.clock.parse::<UnixMillis>().ok().map(UnixMillis::seconds))
+}
+
+impl Publication {
+    pub(super) fn open(
+        root: &Path,
+        options: &ExtractOptions,
+        source: &Source,
+        plan: &Plan,
+    ) -> Result<Opened> {
+        let store = LocalStore::open(root)?;
+        if options.overwrite {
+            remove_output(&store)?;
+        }
+        let wanted = run_info(options, source, plan)?;
+        let location = root.display().to_string();
+        let run = match store.put_if_absent(RUN, &write_json(&wanted)?)? {
+            PutOutcome::Created(_) => wanted,
+            PutOutcome::Exists => {
+                let bytes = store.get(RUN)?.unwrap_or_default();
+                let existing: RunInfo = read_json(&store.location(RUN), &bytes)?;
+                wanted.adopt(existing, options.now_given, &location)?
+            }
+        };
+        let source_fingerprint = source_fingerprint(plan);
+        let read = |file: &str| store.get(&agent_file(AGENT, file));
+        let manifest = match read("manifest.json")? {
+            Some(bytes) => Some(read_json::<Manifest>(&location, &bytes)?),
+            None => None,
+        };
+        let state = match read("state.json")? {
+            Some(bytes) => Some(read_json::<StateFile>(&location, &bytes)?),
+            None => None,
+        };
+        let started = clock::now().to_string();
+        let state = match run.agent_progress(manifest, state, &source_fingerprint, &location)? {
+            AgentProgress::Complete(manifest) => {
+                let report = read("report.json")?.unwrap_or_default();
+                let report = read_json::<Report>(&location, &report)?;
+                // The run may have ended between the manifest and the seal.
+                if store.get(COMPLETE)?.is_none() {
+                    seal_output(&store, source, options, plan, &crate::progress::NoEvents)?;
+                }
+                return Ok(Opened::AlreadyComplete(Box::new(report), manifest));
+            }
+            AgentProgress::Resume(state) => state,
+            AgentProgress::Fresh => StateFile::new(&run, AGENT, &source_fingerprint, &started),
+        };
+        for table in &plan.tables {
+            let (keyspace, name) = (&table.job.table.keyspace, &table.job.table.name);
+            store.clean_temporaries(&load_prefix(keyspace, name, AGENT))?;
+        }
+        Ok(Opened::Ready(Box::new(Self {
+            store: Arc::new(store),
+            root: location,
+            run,
+            started: state.started.clone(),
+            source_fingerprint,
+            state: Mutex::new(state),
+        })))
+    }
+
+    pub(super) fn destination(&self) -> Destination {
+        Destination::Store { store: Arc::clone(&self.store), agent: AGENT }
+    }
+
+    pub(super) fn location(&self) -> String {
+        self.root.clone()
+    }
+
+    /// Takes over the splits that an earlier run of the same command finished, if their files are there in full.
+    pub(super) fn resume(
+        &self,
+        results: &[Mutex<TableResult>],
+        events: &dyn Events,
+        plan: &Plan,
+    ) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (table, result) in plan.tables.iter().zip(results) {
+            let Some(done) = state.tables.get_mut(&table.job.name) else { continue };
+            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+            let (mut rows, mut splits) = (0, 0);
+            for split in &table.splits {
+                let Some(kept) = done.splits.get(&u64::from(split.number)) else { continue };
+                let mut whole = true;
+                for file in &kept.files {
+                    whole &=
+                        self.store.head(&file.name)?.is_some_and(|meta| meta.bytes == file.bytes);
+                }
+                if !whole {
+                    done.splits.remove(&u64::from(split.number));
+                    continue;
+                }
+                splits += 1;
+                rows += kept.files.iter().map(|file| file.rows).sum::<u64>();
+                result.splits.insert(split.number, from_state(kept));
+            }
+            if splits > 0 {
+                events.splits_resumed(&table.job.name, splits, rows, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a finished split, so that a run that is stopped need not do it again.
+    pub(super) fn split_finished(
+        &self,
+        job: &TableJob,
+        number: u32,
+        outcome: &SplitOutcome,
+    ) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = state.tables.entry(job.name.clone()).or_default();
+        table.splits.insert(u64::from(number), to_state(outcome));
+        self.store.put(&agent_file(AGENT, "state.json"), &write_json(&*state)?)?;
+        Ok(())
+    }
+
+    /// Writes report and manifest, removes the state, seals.
+    pub(super) fn complete(
+        &self,
+        options: &ExtractOptions,
+        source: &Source,
+        plan: &Plan,
+        results: &[TableResult],
+        report: &Report,
+        events: &dyn Events,
+    ) -> Result<Manifest> {
+        let tables: Vec<ManifestTable> = plan
+            .tables
+            .iter()
+            .zip(results)
+            .map(|(table, result)| manifest_table(source, table, result))
+            .collect();
+        let names: Vec<&str> =
+            tables.iter().flat_map(|t| &t.files).map(|f| f.name.as_str()).collect();
+        self.store.sync(&names)?;
+        let excluded = plan
+            .selection
+            .excluded
+            .iter()
+            .map(|e| ExcludedTable {
+                keyspace: e.keyspace.clone(),
+                table: e.table.clone(),
+                why: e.why.clone(),
+            })
+            .collect();
+        let host = source.host.as_ref();
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            tool: tool(),
+            agent: AGENT,
+            agents: 1,
+            host_id: host.and_then(|h| h.host_id).map(|id| id.to_string()),
+            cluster: self.run.cluster.clone(),
+            data_center: host.and_then(|h| h.data_center.clone()),
+            snapshot: options.input.snapshot.clone(),
+            profile: self.run.profile.clone(),
+            metadata: self.run.metadata.clone(),
+            compression: self.run.compression.clone(),
+            clock: self.run.clock.clone(),
+            started: self.started.clone(),
+            finished: clock::now().to_string(),
+            release_version: source.release_version(),
+            schema_version: host.and_then(|h| h.schema_version).map(|id| id.to_string()),
+            partitioner: self.run.partitioner.clone(),
+            ownership: self.run.ownership.clone(),
+            options: self.run.options.clone(),
+            fingerprint: self.run.fingerprint.clone(),
+            source_fingerprint: self.source_fingerprint.clone(),
+            tables,
+            excluded,
+            complete: true,
+        };
+        self.store.put(&agent_file(AGENT, "report.json"), &write_json(report)?)?;
+        self.store.put(&agent_file(AGENT, "manifest.json"), &write_json(&manifest)?)?;
+        self.store.delete(&agent_file(AGENT, "state.json"))?;
+        for warning in seal_output(&*self.store, source, options, plan, events)? {
+            events.warning(&warning);
+        }
+        Ok(manifest)
+    }
+}
+
+fn seal_output(
+    store: &dyn Store,
+    source: &Source,
+    _options: &ExtractOptions,
+    plan: &Plan,
+    events: &dyn Events,
+) -> Result<Vec<String>> {
+    let cql = write_schema(&source.schema, &|table| is_selected(plan, table));
+    let dms = DmsTarget {
+        bucket: None,
+        folder: String::new(),
+        role_arn: None,
+        bucket_owner: None,
+        cdc_path: None,
+    };
+    let options = SealOptions { schema_cql: Some(&cql), dms, side_files: None, events };
+    Ok(seal(store, &options)?.warnings)
+}
+
+fn is_selected(plan: &Plan, table: &TableMetadata) -> bool {
+    plan.tables
+        .iter()
+        .any(|t| t.job.table.keyspace == table.keyspace && t.job.table.name == table.name)
+}
+
+/// Removes what an earlier run of this agent left: its files, its folder, and what the seal wrote.
+fn remove_output(store: &dyn Store) -> Result<()> {
+    let mut names = Vec::new();
+    let remember = |bytes: Option<Vec<u8>>, names: &mut Vec<String>| {
+        let text = bytes.unwrap_or_default();
+        let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        collect_names(&value, names);
+    };
+    remember(store.get(&agent_file(AGENT, "manifest.json"))?, &mut names);
+    remember(store.get(&agent_file(AGENT, "state.json"))?, &mut names);
+    let other_agents =
+        store.list(AGENTS)?.iter().any(|o| !o.name.starts_with(&agent_file(AGENT, "")));
+    names.extend(store.list(&agent_file(AGENT, ""))?.into_iter().map(|object| object.name));
+    if !other_agents {
+        names.extend(store.list(&format!("{OWN}/"))?.into_iter().map(|object| object.name));
+    }
+    for name in names {
+        store.delete(&name)?;
+    }
+    Ok(())
+}
+
+/// Names of files of records in a manifest or state, whatever else it holds.
+fn collect_names(value: &serde_json::Value, names: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            if let (Some(name), Some(_)) =
+                (members.get("name").and_then(|n| n.as_str()), members.get("crc64nvme"))
+            {
+                names.push(name.to_owned());
+            }
+            members.values().for_each(|member| collect_names(member, names));
+        }
+        serde_json::Value::Array(elements) => {
+            elements.iter().for_each(|element| collect_names(element, names))
+        }
+        _ => {}
+    }
+}
+
+fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -> Result<RunInfo> {
+    let records = &options.records;
+    let mut given = BTreeMap::new();
+    given.insert("fileSize".to_owned(), json!(options.file_size));
+    given.insert("writetime".to_owned(), json!(records.writetime));
+    given.insert("expiresColumn".to_owned(), json!(records.expires_column));
+    given.insert("includeColumns".to_owned(), json!(records.include_columns));
+    given.insert("excludeColumns".to_owned(), json!(records.exclude_columns));
+    given.insert("rename".to_owned(), json!(records.rename));
+    given.insert("columnTypes".to_owned(), json!(records.column_types));
+    given.insert(
+        "jsonNumbers".to_owned(),
+        json!(format!("{:?}", records.json_numbers).to_lowercase()),
+    );
+    given.insert("onCorrupt".to_owned(), json!(format!("{:?}", options.on_corrupt).to_lowercase()));
+    let tables: Vec<&str> = plan.tables.iter().map(|table| table.job.name.as_str()).collect();
+    given.insert("tables".to_owned(), json!(tables));
+    let schema = write_schema(&source.schema, &|table| is_selected(plan, table));
+    let host = source.host.as_ref();
+    let ring = host.and_then(|h| h.host_id.map(|id| (h, id))).map(|(h, id)| RingNode {
+        host_id: id.to_string(),
+        data_center: h.data_center.clone(),
+        rack: h.rack.clone(),
+        tokens: h.tokens.clone(),
+    });
+    RunInfo {
+        format_version: FORMAT_VERSION,
+        tool: tool(),
+        clock: UnixMillis(options.now.saturating_mul(1000)).to_string(),
+        profile: records.profile.as_str().to_owned(),
+        metadata: records.metadata.as_str().to_owned(),
+        compression: "none".to_owned(),
+        cluster: host.and_then(|h| h.cluster_name.clone()),
+        partitioner: "org.apache.cassandra.dht.Murmur3Partitioner".to_owned(),
+        ownership: "all".to_owned(),
+        agents: 1,
+        options: given,
+        schema_fingerprint: fingerprint(&[schema.as_bytes()]),
+        ring: ring.into_iter().collect(),
+        ranges: vec![TokenInterval::from(TokenRange::ALL)],
+        fingerprint: String::new(),
+    }
+    .seal_fingerprint()
+}
+
+/// Depends on the input files and on the splits made from them.
+fn source_fingerprint(plan: &Plan) -> String {
+    let mut text = String::new();
+    for table in &plan.tables {
+        text.push_str(&table.job.name);
+        for reader in &table.job.readers {
+            let (stored, data) = (reader.chunks().stored_len(), reader.chunks().data_len());
+            text.push_str(&format!("\n{}{stored} {data}", reader.descriptor().prefix()));
+        }
+        for split in &table.splits {
+            text.push_str(&format!("\n{} {} {}", split.number, split.range.start, split.range.end));
+        }
+        text.push('\n');
+    }
+    fingerprint(&[text.as_bytes()])
+}
+
+fn from_state(kept: &SplitState) -> SplitOutcome {
+    let columns = kept
+        .columns
+        .iter()
+        .map(|c| crate::output::ColumnStats {
+            max_bytes: c.max_bytes,
+            max_digits: c.max_digits.unwrap_or(0),
+            max_integer_digits: 0,
+            max_scale: c.max_scale.unwrap_or(0),
+            non_finite: c.non_finite,
+        })
+        .collect();
+    SplitOutcome {
+        files: kept.files.clone(),
+        stats: RecordStats { columns, ..RecordStats::default() },
+        counters: kept.counters.clone(),
+        books: kept.books,
+        quarantine: kept.quarantine.clone(),
+        // Its own run proved its joints; they are not kept.
+        extents: Vec::new(),
+        damaged: false,
+    }
+}
+
+fn to_state(outcome: &SplitOutcome) -> SplitState {
+    SplitState {
+        files: outcome.files.clone(),
+        columns: outcome.stats.columns.iter().map(manifest_stats).collect(),
+        counters: outcome.counters.clone(),
+        books: outcome.books,
+        quarantine: outcome.quarantine.clone(),
+    }
+}
+
+fn manifest_stats(stats: &crate::output::ColumnStats) -> ColumnStats {
+    ColumnStats {
+        max_bytes: stats.max_bytes,
+        max_digits: (stats.max_digits > 0).then_some(stats.max_digits),
+        max_scale: (stats.max_digits > 0).then_some(stats.max_scale),
+        non_finite: stats.non_finite,
+    }
+}
+
+/// The manifest's counters from a writer's, and from the rows that expire.
+pub(super) fn table_counters(stats: &RecordStats, rows_expiring: u64) -> TableCounters {
+    let counters = &stats.counters;
+    let more = [
+        ("negativeZero", counters.negative_zero),
+        ("emptyValues", counters.empty_values),
+        ("emptySortKeys", counters.empty_sort_keys),
+        ("rowsExpiring", rows_expiring),
+    ];
+    TableCounters {
+        text_equal_to_null_token: counters.text_equal_to_null_token,
+        non_finite_numbers: counters.non_finite_numbers,
+        numbers_over38_digits: counters.numbers_over_38_digits,
+        items_over_400_kb: counters.items_over_400_kb,
+        keys_shortened: counters.keys_shortened,
+        rows_mixed_ttl: counters.rows_mixed_ttl,
+        more: more
+            .into_iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| (name.to_owned(), n))
+            .collect(),
+    }
+}
+
+fn manifest_table(source: &Source, table: &TablePlan, result: &TableResult) -> ManifestTable {
+    let stats = table_stats(result);
+    let columns = table
+        .job
+        .format
+        .columns()
+        .iter()
+        .enumerate()
+        .map(|(i, column)| manifest_column(table, column, &column_stats(&stats, i)))
+        .collect();
+    let mut files: Vec<_> =
+        result.splits.values().flat_map(|split| split.files.iter().cloned()).collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut digest = RecordDigest::default();
+    files.iter().for_each(|file| digest.merge(file.digest));
+    let mut counters = TableCounters::default();
+    result.splits.values().for_each(|split| counters.merge(&split.counters));
+    ManifestTable {
+        keyspace: table.job.table.keyspace.clone(),
+        table: table.job.table.name.clone(),
+        table_id: table.job.table.id.map(|id| id.to_string()),
+        columns,
+        ranges: vec![TokenInterval::from(TokenRange::ALL)],
+        rows: files.iter().map(|file| file.rows).sum(),
+        digest,
+        files,
+        sources: table.job.readers.iter().map(|reader| source_entry(source, reader)).collect(),
+        counters,
+    }
+}
+
+fn manifest_column(
+    table: &TablePlan,
+    column: &OutputColumn,
+    stats: &crate::output::ColumnStats,
+) -> ManifestColumn {
+    ManifestColumn {
+        name: column.name.clone(),
+        cql_type: column.cql_type.clone(),
+        kind: match column.kind {
+            OutputKind::Column(ColumnKind::PartitionKey) => OutputColumnKind::PartitionKey,
+            OutputKind::Column(ColumnKind::Clustering) => OutputColumnKind::Clustering,
+            OutputKind::Column(ColumnKind::Static) => OutputColumnKind::Static,
+            OutputKind::Column(ColumnKind::Regular) => OutputColumnKind::Regular,
+            OutputKind::Metadata => OutputColumnKind::Metadata,
+            OutputKind::CompositeKey if column.name == "cp_pk" => {
+                OutputColumnKind::GeneratedPartitionKey
+            }
+            OutputKind::CompositeKey => OutputColumnKind::GeneratedSortKey,
+        },
+        stats: manifest_stats(stats),
+        column_type: table
+            .job
+            .column_types
+            .get(column.source.as_deref().unwrap_or(""))
+            .map(|t| t.to_string()),
+    }
+}
+
+fn source_entry(source: &Source, reader: &SstableReader) -> SourceEntry {
+    let path = reader.descriptor().path(Component::Data);
+    let stats = &reader.statistics().stats;
+    let host = stats.originating_host_id.map(|id| id.to_string());
+    let pair = |at: &CommitLogPosition| {
+        // Ids and offsets are never negative, but for the position "none".
+        (u64::try_from(at.segment_id).unwrap_or(0), u64::try_from(at.position).unwrap_or(0))
+    };
+    let intervals = stats
+        .commit_log_intervals
+        .iter()
+        .flatten()
+        .map(|i| (pair(&i.start), pair(&i.end)))
+        .collect();
+    SourceEntry {
+        path: source.relative(&path),
+        format: reader.descriptor().version.to_string(),
+        bytes: reader.chunks().stored_len(),
+        partitions: Some(reader.statistics().partition_count()),
+        commit_log_intervals: intervals,
+        originating_host_id: host,
+        repaired_at: stats.repaired_at,
+    }
+}

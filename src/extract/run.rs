@@ -1,0 +1,402 @@
+//! A run of `extract`, from options to a sealed output.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::dht::TokenRange;
+use crate::discover::Source;
+use crate::error::{Error, ErrorClass, Result};
+use crate::output::manifest::{FileEntry, Manifest, RecordDigest, TableCounters, TokenInterval};
+use crate::output::{ColumnStats, RecordStats, RecordWriter};
+use crate::progress::{Books, Events, NotRead, Quarantine, Report, TableReport};
+use crate::sstable::{LargeRows, WorkerRows};
+
+use super::budget::MemoryBudget;
+use super::damage::{add_range, lost_range};
+use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
+use super::plan::{Plan, TablePlan, prepare};
+use super::publish::{Opened, Publication, clock_of_output, table_counters};
+use super::sink::{Destination, StdoutState};
+use super::worker::{SplitDone, Worker};
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The books, and what was skipped.
+    pub report: Report,
+    /// Where the output is, for the last words; none for standard output.
+    pub location: Option<String>,
+    /// What was written; none for standard output.
+    pub manifest: Option<Box<Manifest>>,
+    /// The same command had already finished: nothing was done.
+    pub already_complete: bool,
+}
+
+/// One table's share of the results, filled in as its splits end.
+#[derive(Debug, Default)]
+pub(super) struct TableResult {
+    pub(super) splits: BTreeMap<u32, SplitOutcome>,
+}
+
+/// What is kept of a finished split.
+#[derive(Debug, Clone)]
+pub(super) struct SplitOutcome {
+    pub(super) files: Vec<FileEntry>,
+    pub(super) stats: RecordStats,
+    pub(super) counters: TableCounters,
+    pub(super) books: Books,
+    pub(super) quarantine: Vec<Quarantine>,
+    pub(super) extents: Vec<(u64, u64)>,
+    /// Token ranges were left out, so that extents do not join.
+    pub(super) damaged: bool,
+}
+
+/// Runs `extract`. `cancel` is set to a signal's number to stop it between rows.
+pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<Outcome> {
+    let mut options = options.clone();
+    if let (OutputTarget::Directory(root), false, false) =
+        (&options.output, options.now_given, options.overwrite)
+        && let Some(clock) = clock_of_output(root)?
+    {
+        options.now = clock;
+    }
+    let options = &options;
+    let source = Source::open(&options.input, options.now)?;
+    for warning in source.warnings() {
+        events.warning(warning);
+    }
+    let plan = prepare(&source, options, events)?;
+    let budget = MemoryBudget::divide(
+        options.memory,
+        options.threads,
+        plan.tables.iter().map(|table| table.job.readers.len() as u64).sum(),
+        plan.tables.iter().map(|table| table.job.readers.len() as u64).max().unwrap_or(0),
+        plan.largest_chunk(),
+    )?;
+    let publication = match &options.output {
+        OutputTarget::Directory(root) => match Publication::open(root, options, &source, &plan)? {
+            Opened::Ready(publication) => Some(publication),
+            Opened::AlreadyComplete(report, manifest) => {
+                return Ok(Outcome {
+                    report: *report,
+                    location: Some(root.display().to_string()),
+                    manifest: Some(manifest),
+                    already_complete: true,
+                });
+            }
+        },
+        OutputTarget::Stdout | OutputTarget::Discard => None,
+    };
+    let destination = match (&options.output, &publication) {
+        (_, Some(publication)) => publication.destination(),
+        (OutputTarget::Stdout, None) => {
+            if let [_] = plan.tables.as_slice() {
+                Destination::Stdout(Mutex::new(StdoutState::default()))
+            } else {
+                return Err(Error::Usage {
+                    what: format!(
+                        "standard output takes one table, {} are selected",
+                        plan.tables.len()
+                    ),
+                    hint: Some("name one with -t, or give a directory to --output".into()),
+                });
+            }
+        }
+        (OutputTarget::Directory(_) | OutputTarget::Discard, None) => Destination::Discard,
+    };
+    let results: Vec<Mutex<TableResult>> = plan.tables.iter().map(|_| Mutex::default()).collect();
+    if let Some(publication) = &publication {
+        publication.resume(&results, events, &plan)?;
+    }
+    let run = Running {
+        options,
+        events,
+        cancel,
+        plan: &plan,
+        destination: &destination,
+        results: &results,
+        publication: publication.as_deref(),
+        failed: Mutex::new(None),
+        stop: AtomicI32::new(0),
+    };
+    run.all_splits(budget)?;
+    let results: Vec<TableResult> = results
+        .into_iter()
+        .map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect();
+    for (table, result) in plan.tables.iter().zip(&results) {
+        check_joints(table, result)?;
+    }
+    let report = make_report(&source, &plan, &results, options);
+    let location = publication.as_ref().map(|publication| publication.location());
+    let manifest = match &publication {
+        Some(publication) => Some(Box::new(
+            publication.complete(options, &source, &plan, &results, &report, events)?,
+        )),
+        None => None,
+    };
+    Ok(Outcome { report, location, manifest, already_complete: false })
+}
+
+struct Running<'a> {
+    options: &'a ExtractOptions,
+    events: &'a dyn Events,
+    cancel: &'a AtomicI32,
+    plan: &'a Plan,
+    destination: &'a Destination,
+    results: &'a [Mutex<TableResult>],
+    publication: Option<&'a Publication>,
+    failed: Mutex<Option<Error>>,
+    /// Copy of `cancel` for the workers, or -1 after a failure.
+    stop: AtomicI32,
+}
+
+impl Running<'_> {
+    /// Does all splits: workers take the next one from a counter.
+    fn all_splits(&self, budget: MemoryBudget) -> Result<()> {
+        let work: Vec<(usize, usize)> = self
+            .plan
+            .tables
+            .iter()
+            .enumerate()
+            .flat_map(|(t, table)| (0..table.splits.len()).map(move |s| (t, s)))
+            .filter(|&(t, s)| !self.is_done(t, s))
+            .collect();
+        let next = AtomicUsize::new(0);
+        let large = Arc::new(LargeRows::new(budget.large_rows));
+        // In order and one at a time where the order of writing is the order of output.
+        let workers = match self.destination {
+            Destination::Stdout(_) => 1,
+            Destination::Store { .. } | Destination::Discard => {
+                budget.workers.min(work.len()).max(1)
+            }
+        };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .thread_name(|i| format!("worker-{i}"))
+            .build()
+            .map_err(|e| Error::Bug(format!("cannot start workers: {e}")))?;
+        pool.scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|_| {
+                    let rows = Arc::new(WorkerRows::new(Arc::clone(&large)));
+                    while let Some(&(table, split)) = work.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        if self.stop.load(Ordering::Relaxed) != 0
+                            || self.cancel.load(Ordering::Relaxed) != 0
+                        {
+                            return;
+                        }
+                        if let Err(error) = self.guarded(table, split, &rows, budget.small_windows)
+                        {
+                            self.fail(error);
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        match self.cancel.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            signal => Err(Error::Stopped(signal)),
+        }
+    }
+
+    fn is_done(&self, table: usize, split: usize) -> bool {
+        let number =
+            self.plan.tables.get(table).and_then(|t| t.splits.get(split)).map(|s| s.number);
+        let Some((number, result)) = number.zip(self.results.get(table)) else { return false };
+        result.lock().unwrap_or_else(PoisonError::into_inner).splits.contains_key(&number)
+    }
+
+    fn fail(&self, error: Error) {
+        self.stop.store(-1, Ordering::Relaxed);
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the first failure stopped is not worth a word.
+        if failed.is_none() && error.class() != ErrorClass::Stopped(-1) {
+            *failed = Some(error);
+        }
+    }
+
+    /// A panic in a worker is a bug of ours and is reported as one, with the other workers stopped in order.
+    fn guarded(
+        &self,
+        table: usize,
+        split: usize,
+        rows: &Arc<WorkerRows>,
+        small: bool,
+    ) -> Result<()> {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.one_split(table, split, rows, small)
+        }));
+        caught.unwrap_or_else(|panic| {
+            let words = panic
+                .downcast_ref::<&str>()
+                .map(|s| (*s).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            Err(Error::Bug(format!("a worker panicked: {words}")))
+        })
+    }
+
+    fn one_split(
+        &self,
+        table: usize,
+        split: usize,
+        rows: &Arc<WorkerRows>,
+        small: bool,
+    ) -> Result<()> {
+        let Some(plan) = self.plan.tables.get(table) else { return Ok(()) };
+        let Some(split) = plan.splits.get(split) else { return Ok(()) };
+        let worker = Worker {
+            destination: self.destination,
+            events: self.events,
+            cancel: if self.stop.load(Ordering::Relaxed) == 0 { self.cancel } else { &self.stop },
+            rows: Arc::clone(rows),
+            small_windows: small,
+        };
+        self.events.split_started(&plan.job.name, u64::from(split.number));
+        let mut lost = Vec::new();
+        let mut quarantine = Vec::new();
+        let mut failed_chunks = 0;
+        let (mut done, stats) = loop {
+            let mut writer = RecordWriter::new(Arc::clone(&plan.job.format));
+            match worker.run(&plan.job, split.range, split.number, &lost, &mut writer) {
+                Ok(done) => break (done, writer.stats().clone()),
+                Err((error, states)) => {
+                    if self.options.on_corrupt == OnCorrupt::Fail {
+                        return Err(error);
+                    }
+                    let Some((range, entry)) = lost_range(&plan.job, &error, &states, split.range)
+                    else {
+                        return Err(error);
+                    };
+                    failed_chunks += 1;
+                    self.events.quarantined(&entry);
+                    quarantine.push(entry);
+                    add_range(&mut lost, range);
+                }
+            }
+        };
+        done.books.chunks_failed += failed_chunks;
+        quarantine.append(&mut done.quarantine);
+        done.quarantine = quarantine;
+        let outcome = outcome(split.range, done, stats, !lost.is_empty());
+        if let Some(publication) = self.publication {
+            publication.split_finished(&plan.job, split.number, &outcome)?;
+        }
+        if let Some(result) = self.results.get(table) {
+            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+            result.splits.insert(split.number, outcome);
+        }
+        self.events.split_finished(&plan.job.name, u64::from(split.number));
+        Ok(())
+    }
+}
+
+fn outcome(range: TokenRange, done: SplitDone, stats: RecordStats, damaged: bool) -> SplitOutcome {
+    let files = done
+        .files
+        .into_iter()
+        .map(|file| FileEntry {
+            name: file.name,
+            bytes: file.meta.bytes,
+            rows: file.records,
+            crc64nvme: file.meta.crc64nvme,
+            digest: RecordDigest(file.digest),
+            range: TokenInterval::from(range),
+        })
+        .collect();
+    SplitOutcome {
+        files,
+        counters: table_counters(&stats, done.rows_expiring),
+        stats,
+        books: done.books,
+        quarantine: done.quarantine,
+        extents: done.extents,
+        damaged,
+    }
+}
+
+/// Proves that the splits of each SSTable join: each begins where the one before it ended, the first at the start of the
+/// data and the last at its end. A damaged index could otherwise hide partitions.
+fn check_joints(table: &TablePlan, result: &TableResult) -> Result<()> {
+    if result.splits.values().any(|split| split.damaged || split.extents.is_empty()) {
+        return Ok(());
+    }
+    for (i, reader) in table.job.readers.iter().enumerate() {
+        let mut expected = 0;
+        let ends = result.splits.values().filter_map(|split| split.extents.get(i).copied());
+        let last = std::iter::once((reader.chunks().data_len(), 0));
+        for (start, end) in ends.chain(last) {
+            if start != expected {
+                let path = reader.descriptor().path(crate::sstable::Component::Index);
+                let words = format!("it leads past the data from offset {expected} to {start}");
+                return Err(crate::error::DecodeError::invalid(words, expected).in_file(&path).map_damage(|d| {
+                    d.table = Some(table.job.name.clone());
+                    d.hint = Some("move Index.db and Summary.db of this SSTable away: they are not needed".into());
+                }));
+            }
+            expected = end;
+        }
+    }
+    Ok(())
+}
+
+fn make_report(
+    source: &Source,
+    plan: &Plan,
+    results: &[TableResult],
+    options: &ExtractOptions,
+) -> Report {
+    let mut tables = Vec::new();
+    let mut quarantine = Vec::new();
+    for (table, result) in plan.tables.iter().zip(results) {
+        let mut books = Books::default();
+        for split in result.splits.values() {
+            books.merge(&split.books);
+            quarantine.extend(split.quarantine.iter().cloned());
+        }
+        books.unrepaired_bytes = table.unrepaired_bytes();
+        tables.push(TableReport {
+            keyspace: table.job.table.keyspace.clone(),
+            table: table.job.table.name.clone(),
+            books,
+        });
+    }
+    let not_read: NotRead = source.not_read(&plan.selection);
+    let mut report = Report::new(0, tables, not_read);
+    report.quarantine = quarantine;
+    report.warnings = source.warnings().iter().chain(&plan.warnings).cloned().collect();
+    if options.records.expires_column.is_none() {
+        for (table, result) in plan.tables.iter().zip(results) {
+            let expiring: u64 =
+                result.splits.values().filter_map(|s| s.counters.more.get("rowsExpiring")).sum();
+            if expiring > 0 {
+                report.warnings.push(format!(
+                    "{}: {expiring} rows expire; without --expires-column the target will keep them for ever",
+                    table.job.name
+                ));
+            }
+        }
+    }
+    report
+}
+
+/// Column statistics of a table: those of its splits together.
+pub(super) fn table_stats(result: &TableResult) -> RecordStats {
+    let mut all = RecordStats::default();
+    for split in result.splits.values() {
+        all.merge(&split.stats);
+    }
+    all
+}
+
+/// Statistics of one column; zero where no split wrote it.
+pub(super) fn column_stats(stats: &RecordStats, column: usize) -> ColumnStats {
+    stats.columns.get(column).copied().unwrap_or_default()
+}

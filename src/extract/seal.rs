@@ -1,0 +1,509 @@
+//! `seal`: checks that the parts of all agents make the whole, and writes what needs the whole.
+//!
+//! It is run once after all agents, and may be run again: the same parts give the same bytes, and what is there already is
+//! left alone. `complete.json` is written last, so its presence means that everything else is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::coverage::{Claim, check_coverage};
+use crate::dht::TokenRange;
+use crate::error::{Error, Result};
+use crate::output::dms::{ColumnRole, DmsColumn, DmsTable, DmsTarget, dms_type, write_dms_files};
+use crate::output::manifest::{
+    FORMAT_VERSION, FileEntry, Manifest, ManifestColumn, ManifestTable, OutputColumnKind,
+    RecordDigest, TableCounters, TokenInterval, read_json, tool, write_json,
+};
+use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, SCHEMA, agent_file, table_folder};
+use crate::output::run::RunInfo;
+use crate::output::state::{Complete, CompleteTable};
+use crate::progress::{Events, Report};
+use crate::store::Store;
+
+/// The only partitioner whose tokens we can compare.
+const MURMUR3: &str = "Murmur3Partitioner";
+
+/// Empty object that says in the profiles `datalake` and `parquet` that a table's folder is whole.
+const SUCCESS: &str = "_SUCCESS";
+
+/// Makes further side files: object name and bytes.
+pub type SideFiles<'a> = dyn Fn(&RunInfo, &[SealedTable]) -> Result<Vec<(String, Vec<u8>)>> + 'a;
+
+/// What `seal` needs to know besides what lies in the output.
+pub struct SealOptions<'a> {
+    /// The recovered schema as CQL; none if an agent has written it already.
+    pub schema_cql: Option<&'a str>,
+    /// Where DMS finds the output.
+    pub dms: DmsTarget,
+    /// Makes the side files of other profiles (import requests, schemas for Spark).
+    pub side_files: Option<&'a SideFiles<'a>>,
+    /// Who listens.
+    pub events: &'a dyn Events,
+}
+
+/// What `seal` found and did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SealOutcome {
+    /// What `complete.json` says.
+    pub complete: Complete,
+    /// True if everything was there already, byte for byte.
+    pub already_sealed: bool,
+    /// False if an agent's report says that something was skipped: exit code 1.
+    pub whole: bool,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// A table of all agents together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SealedTable {
+    /// Keyspace in its stored case.
+    pub keyspace: String,
+    /// Table in its stored case.
+    pub table: String,
+    /// Identity, where it is known.
+    pub table_id: Option<String>,
+    /// Columns in the order of the files, with what all agents saw in them.
+    pub columns: Vec<ManifestColumn>,
+    /// Files of all agents, by agent.
+    pub files: Vec<FileEntry>,
+    /// Records.
+    pub rows: u64,
+    /// Sum of all digests.
+    pub digest: RecordDigest,
+    /// Counts of values that a target may not like.
+    pub counters: TableCounters,
+}
+
+/// Checks the parts of all agents in `store` and writes what needs the whole.
+///
+/// Parts that are missing, of another run, or that do not fit together are an [`Error::Different`] that names agent,
+/// table and range.
+pub fn seal(store: &dyn Store, options: &SealOptions<'_>) -> Result<SealOutcome> {
+    let Some(bytes) = store.get(RUN)? else {
+        return Err(Error::Missing {
+            what: format!("{} is not there: no run to seal", store.location(RUN)),
+            hint: Some("give the --output of the extract".to_owned()),
+        });
+    };
+    let run: RunInfo = read_json(&store.location(RUN), &bytes)?;
+    let manifests = read_manifests(store, &run)?;
+    for manifest in manifests.values() {
+        check_sums(manifest)?;
+    }
+    let tables = sum_tables(&manifests)?;
+    check_ranges(&run, &manifests)?;
+    check_objects(store, &tables)?;
+    let (whole, mut warnings) = read_reports(store, manifests.keys())?;
+
+    let mut sealed = SideObjects::default();
+    if let Some(cql) = options.schema_cql {
+        sealed.objects.push((SCHEMA.to_owned(), cql.as_bytes().to_vec()));
+    }
+    profile_side_files(store, &run, &tables, options, &mut sealed)?;
+    if let Some(make) = options.side_files {
+        sealed.objects.extend(make(&run, &tables)?);
+    }
+    warnings.extend(sealed.warnings);
+
+    let complete = Complete {
+        format_version: FORMAT_VERSION,
+        tool: tool(),
+        profile: run.profile.clone(),
+        clock: run.clock.clone(),
+        finished: manifests.values().map(|m| m.finished.clone()).max().unwrap_or_default(),
+        fingerprint: run.fingerprint.clone(),
+        agents: manifests.keys().copied().collect(),
+        rows: tables.iter().map(|table| table.rows).sum(),
+        bytes: tables.iter().flat_map(|table| &table.files).map(|file| file.bytes).sum(),
+        tables: tables.iter().map(complete_table).collect(),
+        side_files: sealed.objects.iter().map(|(name, _)| name.clone()).collect(),
+        dms_endpoints: sealed.dms_endpoints,
+    };
+    remove_stale(store, &complete)?;
+    let mut already_sealed = true;
+    sealed.objects.push((COMPLETE.to_owned(), write_json(&complete)?));
+    for (name, bytes) in &sealed.objects {
+        if store.get(name)?.as_ref() != Some(bytes) {
+            store.put(name, bytes)?;
+            options.events.object_written(&store.location(name));
+            already_sealed = false;
+        }
+    }
+    Ok(SealOutcome { complete, already_sealed, whole, warnings })
+}
+
+/// Objects to be written beside `complete.json`.
+#[derive(Default)]
+struct SideObjects {
+    objects: Vec<(String, Vec<u8>)>,
+    dms_endpoints: Vec<Vec<String>>,
+    warnings: Vec<String>,
+}
+
+fn read_manifests(store: &dyn Store, run: &RunInfo) -> Result<BTreeMap<u32, Manifest>> {
+    let mut agents = BTreeSet::new();
+    for object in store.list(AGENTS)? {
+        let folder = object.name.strip_prefix(AGENTS).and_then(|rest| rest.split_once('/'));
+        let agent = folder.and_then(|(folder, _)| u32::from_str_radix(folder, 16).ok());
+        agents.extend(agent);
+    }
+    let mut manifests = BTreeMap::new();
+    for agent in agents {
+        let name = agent_file(agent, "manifest.json");
+        let Some(bytes) = store.get(&name)? else {
+            return Err(Error::Different(format!(
+                "agent {agent} is not complete: it has no {name}"
+            )));
+        };
+        let manifest: Manifest = read_json(&store.location(&name), &bytes)?;
+        let fault = if manifest.agent != agent {
+            format!("is the manifest of agent {}", manifest.agent)
+        } else if manifest.fingerprint != run.fingerprint {
+            "is of another run".to_owned()
+        } else if !manifest.complete {
+            "says that the agent is not complete".to_owned()
+        } else {
+            manifests.insert(agent, manifest);
+            continue;
+        };
+        return Err(Error::Different(format!("{name} {fault}")));
+    }
+    let wanted = usize::try_from(run.agents).unwrap_or(usize::MAX);
+    if manifests.len() != wanted {
+        let missing: Vec<_> = (0..run.agents)
+            .filter(|agent| !manifests.contains_key(agent))
+            .take(10)
+            .map(|agent| agent.to_string())
+            .collect();
+        let whose = if missing.is_empty() || manifests.len() > wanted {
+            String::new()
+        } else {
+            format!(", for instance nothing of {}", missing.join(", "))
+        };
+        return Err(Error::Different(format!(
+            "{} of {wanted} agents are complete{whose}",
+            manifests.len()
+        )));
+    }
+    Ok(manifests)
+}
+
+/// Checks that the sums in a manifest are those of its files.
+fn check_sums(manifest: &Manifest) -> Result<()> {
+    for table in &manifest.tables {
+        let mut digest = RecordDigest::default();
+        let mut rows = 0_u64;
+        for file in &table.files {
+            digest.merge(file.digest);
+            rows = rows.saturating_add(file.rows);
+        }
+        let name = format!("agent {}, {}.{}", manifest.agent, table.keyspace, table.table);
+        if rows != table.rows {
+            return Err(Error::Different(format!(
+                "{name}: the manifest says {} rows, its files have {rows}",
+                table.rows
+            )));
+        }
+        if digest != table.digest {
+            return Err(Error::Different(format!(
+                "{name}: the manifest says digest {}, its files have {digest}",
+                table.digest
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the tables of all agents together; each agent must have all of them, alike.
+fn sum_tables(manifests: &BTreeMap<u32, Manifest>) -> Result<Vec<SealedTable>> {
+    let mut sums: BTreeMap<(&str, &str), (u32, SealedTable)> = BTreeMap::new();
+    for manifest in manifests.values() {
+        for table in &manifest.tables {
+            let key = (table.keyspace.as_str(), table.table.as_str());
+            match sums.get_mut(&key) {
+                None => {
+                    sums.insert(key, (manifest.agent, first_part(table)));
+                }
+                Some((first, sum)) => {
+                    add_part(sum, table).map_err(|fault| {
+                        Error::Different(format!(
+                            "{}.{}: agents {first} and {} {fault}",
+                            table.keyspace, table.table, manifest.agent
+                        ))
+                    })?;
+                }
+            }
+        }
+    }
+    for (keyspace, table) in sums.keys() {
+        for manifest in manifests.values() {
+            let has = |found: &&ManifestTable| found.keyspace == *keyspace && found.table == *table;
+            let count = manifest.tables.iter().filter(has).count();
+            if count != 1 {
+                let words = if count == 0 { "did not extract" } else { "lists more than once" };
+                return Err(Error::Different(format!(
+                    "agent {} {words} table {keyspace}.{table}",
+                    manifest.agent
+                )));
+            }
+        }
+    }
+    Ok(sums.into_values().map(|(_, table)| table).collect())
+}
+
+fn first_part(table: &ManifestTable) -> SealedTable {
+    SealedTable {
+        keyspace: table.keyspace.clone(),
+        table: table.table.clone(),
+        table_id: table.table_id.clone(),
+        columns: table.columns.clone(),
+        files: table.files.clone(),
+        rows: table.rows,
+        digest: table.digest,
+        counters: table.counters.clone(),
+    }
+}
+
+fn add_part(sum: &mut SealedTable, part: &ManifestTable) -> Result<(), String> {
+    if sum.table_id != part.table_id {
+        return Err("extracted tables of different ids: it was dropped and made again".to_owned());
+    }
+    if sum.columns.len() != part.columns.len() {
+        return Err("wrote different numbers of columns".to_owned());
+    }
+    for (column, other) in sum.columns.iter_mut().zip(&part.columns) {
+        let same = column.name == other.name
+            && column.cql_type == other.cql_type
+            && column.kind == other.kind
+            && column.column_type == other.column_type;
+        if !same {
+            return Err(format!(
+                "wrote different columns: {} {} and {} {}",
+                column.name, column.cql_type, other.name, other.cql_type
+            ));
+        }
+        column.stats.merge(&other.stats);
+    }
+    sum.files.extend_from_slice(&part.files);
+    sum.rows = sum.rows.saturating_add(part.rows);
+    sum.digest.merge(part.digest);
+    sum.counters.merge(&part.counters);
+    Ok(())
+}
+
+/// Checks that the ranges of all agents cover what the run was to extract, each token once.
+fn check_ranges(run: &RunInfo, manifests: &BTreeMap<u32, Manifest>) -> Result<()> {
+    if run.partitioner.rsplit('.').next() != Some(MURMUR3) {
+        return Err(Error::Refused {
+            what: format!("the ranges of {} cannot be compared", run.partitioner),
+            hint: None,
+        });
+    }
+    let wanted =
+        ranges(&run.ranges).map_err(|fault| Error::Different(format!("{RUN}: {fault}")))?;
+    let mut claims: BTreeMap<(&str, &str), Vec<Claim>> = BTreeMap::new();
+    for manifest in manifests.values() {
+        for table in &manifest.tables {
+            let ranges = ranges(&table.ranges).map_err(|fault| {
+                Error::Different(format!(
+                    "agent {}, {}.{}: {fault}",
+                    manifest.agent, table.keyspace, table.table
+                ))
+            })?;
+            let of_table = claims.entry((&table.keyspace, &table.table)).or_default();
+            of_table.extend(ranges.into_iter().map(|range| Claim { agent: manifest.agent, range }));
+        }
+    }
+    for ((keyspace, table), claims) in claims {
+        check_coverage(&wanted, &claims)
+            .map_err(|fault| Error::Different(format!("{keyspace}.{table}: {fault}")))?;
+    }
+    Ok(())
+}
+
+fn ranges(intervals: &[TokenInterval]) -> Result<Vec<TokenRange>, String> {
+    intervals
+        .iter()
+        .map(|interval| {
+            interval
+                .to_range()
+                .ok_or_else(|| format!("({}, {}] is no token range", interval.start, interval.end))
+        })
+        .collect()
+}
+
+/// Checks that each table's folder holds the files of the manifests in full length and nothing else: DMS and DynamoDB's
+/// import read whatever is there.
+fn check_objects(store: &dyn Store, tables: &[SealedTable]) -> Result<()> {
+    for table in tables {
+        let folder = table_folder(&table.keyspace, &table.table);
+        let mut expected = BTreeMap::new();
+        for file in &table.files {
+            if !file.name.starts_with(&folder) || expected.insert(&file.name, file.bytes).is_some()
+            {
+                return Err(Error::Different(format!(
+                    "{}.{}: two agents wrote {}, or it is not the table's",
+                    table.keyspace, table.table, file.name
+                )));
+            }
+        }
+        for object in store.list(&folder)? {
+            let location = store.location(&object.name);
+            match expected.remove(&object.name) {
+                Some(bytes) if bytes == object.bytes => {}
+                Some(bytes) => {
+                    return Err(Error::Different(format!(
+                        "{location} has {} bytes, its manifest says {bytes}",
+                        object.bytes
+                    )));
+                }
+                None if object.name.strip_prefix(&folder) == Some(SUCCESS) => {}
+                None => {
+                    return Err(Error::Different(format!(
+                        "{location} is in no manifest; loaders would read it all the same"
+                    )));
+                }
+            }
+        }
+        if let Some((name, _)) = expected.first_key_value() {
+            return Err(Error::Different(format!("{} is not there", store.location(name))));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the reports: true if nothing was skipped by any agent.
+fn read_reports<'a>(
+    store: &dyn Store,
+    agents: impl Iterator<Item = &'a u32>,
+) -> Result<(bool, Vec<String>)> {
+    let (mut whole, mut warnings) = (true, Vec::new());
+    for agent in agents {
+        let name = agent_file(*agent, "report.json");
+        let Some(bytes) = store.get(&name)? else {
+            whole = false;
+            warnings.push(format!("agent {agent} left no report: what it skipped is not known"));
+            continue;
+        };
+        let report: Report = read_json(&store.location(&name), &bytes)?;
+        if !report.is_whole() || !report.balanced {
+            whole = false;
+            warnings.push(format!("agent {agent} skipped something: {}", store.location(&name)));
+        }
+    }
+    Ok((whole, warnings))
+}
+
+fn profile_side_files(
+    store: &dyn Store,
+    run: &RunInfo,
+    tables: &[SealedTable],
+    options: &SealOptions<'_>,
+    sealed: &mut SideObjects,
+) -> Result<()> {
+    match run.profile.as_str() {
+        "dms" => {
+            let tables = tables.iter().map(dms_table).collect::<Result<Vec<_>>>()?;
+            let made = write_dms_files(&tables, &options.dms)?;
+            let objects =
+                made.files.into_iter().map(|(name, bytes)| (format!("{OWN}/{name}"), bytes));
+            sealed.objects.extend(objects);
+            sealed.dms_endpoints = made.endpoints;
+            sealed.warnings.extend(made.warnings);
+        }
+        "csv" => sealed.objects.extend(tables.iter().flat_map(|table| url_lists(store, table))),
+        "datalake" | "parquet" => {
+            // Readers that wait for it see a whole folder; a table without rows has one all the same.
+            sealed.objects.extend(tables.iter().map(|table| {
+                (format!("{}{SUCCESS}", table_folder(&table.keyspace, &table.table)), Vec::new())
+            }));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Lists for DSBulk's `urlfile`. Static-only partitions have other columns, so their files have a list of their own.
+fn url_lists(store: &dyn Store, table: &SealedTable) -> Vec<(String, Vec<u8>)> {
+    let folder = table_folder(&table.keyspace, &table.table);
+    let is_static = |file: &&FileEntry| {
+        file.name.strip_prefix(&folder).is_some_and(|name| name.starts_with("STATIC"))
+    };
+    let list = |files: Vec<&FileEntry>| {
+        files.iter().map(|file| store.location(&file.name) + "\n").collect::<String>().into_bytes()
+    };
+    let (statics, rows): (Vec<_>, Vec<_>) = table.files.iter().partition(is_static);
+    let name = format!("{OWN}/{}.{}", table.keyspace, table.table);
+    let mut lists = vec![(format!("{name}.urls"), list(rows))];
+    if !statics.is_empty() {
+        lists.push((format!("{name}.static.urls"), list(statics)));
+    }
+    lists
+}
+
+/// A table as DMS sees it.
+fn dms_table(table: &SealedTable) -> Result<DmsTable> {
+    let column = |column: &ManifestColumn| {
+        let column_type = match &column.column_type {
+            None => dms_type(&column.cql_type, &column.stats),
+            Some(text) => text.parse().map_err(|words| {
+                let name = format!("{}.{}.{}", table.keyspace, table.table, column.name);
+                Error::usage(format!("--column-type {name}: {words}"))
+            })?,
+        };
+        Ok(DmsColumn {
+            name: column.name.clone(),
+            role: match column.kind {
+                OutputColumnKind::PartitionKey => ColumnRole::PartitionKey,
+                OutputColumnKind::Clustering => ColumnRole::Clustering,
+                OutputColumnKind::Static
+                | OutputColumnKind::Regular
+                | OutputColumnKind::Metadata => ColumnRole::Other,
+                OutputColumnKind::GeneratedPartitionKey => ColumnRole::GeneratedPartitionKey,
+                OutputColumnKind::GeneratedSortKey => ColumnRole::GeneratedSortKey,
+            },
+            column_type,
+            max_bytes: column.stats.max_bytes,
+        })
+    };
+    Ok(DmsTable {
+        keyspace: table.keyspace.clone(),
+        table: table.table.clone(),
+        columns: table.columns.iter().map(column).collect::<Result<_>>()?,
+    })
+}
+
+fn complete_table(table: &SealedTable) -> CompleteTable {
+    CompleteTable {
+        keyspace: table.keyspace.clone(),
+        table: table.table.clone(),
+        table_id: table.table_id.clone(),
+        rows: table.rows,
+        bytes: table.files.iter().map(|file| file.bytes).sum(),
+        files: table.files.len() as u64,
+        digest: table.digest,
+        counters: table.counters.clone(),
+    }
+}
+
+/// Takes back a former seal of other parts: first its `complete.json`, so that nobody trusts it meanwhile, then the side
+/// files that are not made again.
+fn remove_stale(store: &dyn Store, complete: &Complete) -> Result<()> {
+    let Some(bytes) = store.get(COMPLETE)? else { return Ok(()) };
+    if bytes == write_json(complete)? {
+        return Ok(());
+    }
+    let former: Complete = read_json(&store.location(COMPLETE), &bytes)?;
+    store.delete(COMPLETE)?;
+    for name in former.side_files.iter().filter(|name| !complete.side_files.contains(name)) {
+        // The schema may have been written by an agent; it is not of one seal or another.
+        if name != SCHEMA {
+            store.delete(name)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "seal_tests.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+//! Where a split's records go.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::output::RecordFormat;
+use crate::store::{ObjectMeta, ObjectWriter, Store};
+
+use super::worker::TableJob;
+
+/// Where files go.
+pub(crate) enum Destination {
+    /// Into a store, one object per split.
+    Store {
+        /// The store.
+        store: Arc<dyn Store>,
+        /// The agent's number, the first three digits in file names.
+        agent: u32,
+    },
+    /// To standard output, split after split; one header for all.
+    Stdout(Mutex<StdoutState>),
+    /// Nowhere.
+    Discard,
+}
+
+/// What standard output has seen.
+#[derive(Debug, Default)]
+pub(crate) struct StdoutState {
+    header_written: bool,
+}
+
+/// A finished file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileDone {
+    /// Name below the output.
+    pub name: String,
+    /// Length and checksum.
+    pub meta: ObjectMeta,
+    /// Records in it.
+    pub records: u64,
+    /// Sum of their digests.
+    pub digest: u128,
+}
+
+/// Name of the file of split `number`: `ks/t/LOAD` or `STATIC`, agent and number in hexadecimal (`output.md` 1).
+pub(crate) fn file_name(job: &TableJob, agent: u32, number: u32, statics: bool) -> String {
+    let prefix = if statics { "STATIC" } else { "LOAD" };
+    let (keyspace, table) = (&job.table.keyspace, &job.table.name);
+    format!("{keyspace}/{table}/{prefix}{agent:03X}{number:05X}.{}", job.format.extension())
+}
+
+/// One file of a split; made at the first record, so that an empty split has none.
+pub(super) struct SplitFile<'a> {
+    destination: &'a Destination,
+    format: &'a RecordFormat,
+    name: String,
+    statics: bool,
+    open: Option<Box<dyn ObjectWriter>>,
+    written: u64,
+}
+
+impl<'a> SplitFile<'a> {
+    pub(super) fn new(
+        destination: &'a Destination,
+        job: &'a TableJob,
+        number: u32,
+        statics: bool,
+    ) -> Self {
+        let name = match destination {
+            Destination::Store { agent, .. } => file_name(job, *agent, number, statics),
+            Destination::Stdout(_) | Destination::Discard => String::new(),
+        };
+        Self { destination, format: &job.format, name, statics, open: None, written: 0 }
+    }
+
+    fn header(&self) -> Option<Vec<u8>> {
+        if self.statics { self.format.static_header() } else { self.format.header() }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.written += bytes.len() as u64;
+        match self.destination {
+            Destination::Discard => Ok(()),
+            Destination::Stdout(state) => {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut out = std::io::stdout().lock();
+                let header = if state.header_written { None } else { self.header() };
+                state.header_written = true;
+                out.write_all(&header.unwrap_or_default())
+                    .and_then(|()| out.write_all(bytes))
+                    .and_then(|()| out.flush())
+                    .map_err(|source| Error::Output {
+                        action: "write to",
+                        path: "standard output".into(),
+                        source,
+                    })
+            }
+            Destination::Store { store, .. } => {
+                if self.open.is_none() {
+                    let mut object = store.create(&self.name)?;
+                    if let Some(header) = self.header() {
+                        object.write_all(&header)?;
+                    }
+                    self.open = Some(object);
+                }
+                match &mut self.open {
+                    Some(object) => object.write_all(bytes),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Makes the file appear, if anything was written.
+    pub(super) fn finish(&mut self, records: u64, digest: u128) -> Result<Option<FileDone>> {
+        if self.written == 0 {
+            return Ok(None);
+        }
+        let meta = match self.open.take() {
+            Some(object) => object.finish()?,
+            None => ObjectMeta { bytes: self.written, crc64nvme: String::new() },
+        };
+        Ok(Some(FileDone { name: std::mem::take(&mut self.name), meta, records, digest }))
+    }
+}

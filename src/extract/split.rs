@@ -1,0 +1,94 @@
+//! Borders and splits: how a table is cut into pieces that workers take one by one.
+//!
+//! Each SSTable offers a border every [`BORDER`] bytes of its uncompressed data: the token of the first partition at or
+//! after that position. All borders of the table's SSTables, in token order, stand for that many bytes each; where they
+//! add up to the split size the ring is cut. So splits depend on the files and the split size alone, and two borders of one
+//! partition never cut it.
+
+use std::sync::Arc;
+
+use crate::dht::{Token, TokenRange};
+use crate::error::Result;
+use crate::sstable::SstableReader;
+
+/// Bytes between the borders that an SSTable offers.
+const BORDER: u64 = 16 << 20;
+
+/// A piece of a table: all its partitions with tokens in the range. One split is one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// From 1, in token order; the number in the file's name.
+    pub number: u32,
+    /// Its tokens.
+    pub range: TokenRange,
+}
+
+/// Cuts the whole ring into splits of about `size` bytes of uncompressed data.
+pub(crate) fn plan_splits(readers: &[Arc<SstableReader>], size: u64) -> Result<Vec<Split>> {
+    let step = BORDER.min(size).max(1);
+    let mut borders = Vec::new();
+    for reader in readers {
+        let len = reader.chunks().data_len();
+        let mut at = step;
+        while at < len {
+            match reader.first_at_or_after(at)? {
+                Some(border) => {
+                    borders.push(border.token);
+                    // A partition longer than the step offers its end only once.
+                    at = (border.offset.max(at) / step + 1) * step;
+                }
+                None => break,
+            }
+        }
+    }
+    borders.sort_unstable();
+    Ok(cut(&borders, step, size))
+}
+
+/// Cuts the ring at every so many borders that they stand for `size` bytes.
+fn cut(borders: &[Token], step: u64, size: u64) -> Vec<Split> {
+    let mut splits = Vec::new();
+    let mut start = Token::MIN;
+    let mut bytes = 0_u64;
+    let mut push = |range| {
+        let number = u32::try_from(splits.len() + 1).unwrap_or(u32::MAX);
+        splits.push(Split { number, range });
+    };
+    for border in borders {
+        bytes += step;
+        // The partition at the border belongs to the next split.
+        let end = Token(border.0.saturating_sub(1));
+        if bytes >= size && end > start {
+            push(TokenRange { start, end });
+            start = end;
+            bytes = 0;
+        }
+    }
+    push(TokenRange { start, end: Token::MAX });
+    splits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_cover_the_ring_without_gap_or_overlap_and_never_cut_a_token() {
+        let tokens: Vec<Token> = [-50, -50, -50, -20, 0, 7, 7, 9].map(Token).to_vec();
+        for size in [1, 10, 25, 1000] {
+            let splits = cut(&tokens, 10, size);
+            assert_eq!(splits[0].range.start, Token::MIN);
+            assert_eq!(splits.last().unwrap().range.end, Token::MAX);
+            for (i, pair) in splits.windows(2).enumerate() {
+                assert_eq!(pair[0].range.end, pair[1].range.start);
+                assert!(
+                    tokens.contains(&Token(pair[0].range.end.0 + 1)),
+                    "a split ends before a border"
+                );
+                assert_eq!(pair[0].number as usize, i + 1);
+            }
+        }
+        assert_eq!(cut(&tokens, 10, 1000).len(), 1);
+        assert_eq!(cut(&tokens, 10, 30).len(), 3);
+    }
+}

@@ -1,0 +1,393 @@
+//! One split: scan, merge, write.
+//!
+//! A worker owns its buffers and reuses them from split to split. The object of a split appears under its name only when
+//! the split is complete; a split that fails leaves nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::dht::{Token, TokenRange};
+use crate::error::{Error, Result};
+use crate::merge::{MergeBooks, PartitionMerge, RowSink, TieBreak};
+use crate::output::{ColumnTypeOverride, RecordFormat, RecordWriter, Refusal};
+use crate::progress::{Books, Events, Quarantine};
+use crate::rows::{PartitionSource, RowView};
+use crate::schema::{CompactKind, TableMetadata};
+use crate::sstable::{SstableReader, SstableScanner, WorkerRows};
+
+use super::sink::{Destination, FileDone, SplitFile};
+
+/// What all workers share about one table.
+#[derive(Debug)]
+pub(crate) struct TableJob {
+    /// The table.
+    pub table: TableMetadata,
+    /// `keyspace.table`.
+    pub name: String,
+    /// Its SSTables.
+    pub readers: Vec<Arc<SstableReader>>,
+    /// How its records look.
+    pub format: Arc<RecordFormat>,
+    /// Types that the user asked for, by column.
+    pub column_types: BTreeMap<String, ColumnTypeOverride>,
+    /// How ties are broken.
+    pub rule: TieBreak,
+    /// The clock.
+    pub now: i64,
+    /// See [`PartitionMerge::new`].
+    pub strict_liveness: bool,
+}
+
+/// What came of a split.
+#[derive(Debug, Default)]
+pub(crate) struct SplitDone {
+    /// Its row file, and the file of partitions without rows if the profile keeps these apart.
+    pub files: Vec<FileDone>,
+    /// Its books.
+    pub books: Books,
+    /// What each SSTable was read from and to, for the proof that splits join without gap.
+    pub extents: Vec<(u64, u64)>,
+    /// Rows in which something expires after the clock.
+    pub rows_expiring: u64,
+    /// Rows refused, and token ranges lost to damage.
+    pub quarantine: Vec<Quarantine>,
+}
+
+/// At most this many refused rows are listed by name per split; all are counted.
+const LISTED: usize = 20;
+/// The output buffer goes to the file at this size.
+const FLUSH: usize = 1 << 20;
+/// Partitions and rows between two looks at the cancel flag.
+const CHECK_EVERY: u32 = 4096;
+
+/// A worker.
+pub(crate) struct Worker<'a> {
+    /// Where files go.
+    pub destination: &'a Destination,
+    /// Who listens.
+    pub events: &'a dyn Events,
+    /// Set to a signal's number, or to -1 by another worker's failure, to stop.
+    pub cancel: &'a AtomicI32,
+    /// This worker's share of the memory for large rows.
+    pub rows: Arc<WorkerRows>,
+    /// See [`super::budget::MemoryBudget`].
+    pub small_windows: bool,
+}
+
+impl Worker<'_> {
+    /// Does one split; `lost` are token ranges to leave out because an SSTable is damaged there.
+    pub(crate) fn run(
+        &self,
+        job: &TableJob,
+        range: TokenRange,
+        number: u32,
+        lost: &[TokenRange],
+        writer: &mut RecordWriter,
+    ) -> Result<SplitDone, (Error, Vec<(usize, crate::sstable::ScanState)>)> {
+        let mut done =
+            SplitDone { extents: vec![(u64::MAX, 0); job.readers.len()], ..SplitDone::default() };
+        let mut sink = SplitSink {
+            job,
+            writer,
+            rows: SplitFile::new(self.destination, job, number, false),
+            statics: SplitFile::new(self.destination, job, number, true),
+            books: Books::default(),
+            quarantine: Vec::new(),
+            events: self.events,
+            cancel: self.cancel,
+            until_check: CHECK_EVERY,
+            static_live: false,
+            rows_in_partition: false,
+            static_cells: 0,
+            worker_rows: &self.rows,
+            refused: (0, 0),
+            hidden: (0, 0),
+            refused_static_cells: 0,
+            told: 0,
+            refused_partition: None,
+            row_records: 0,
+            static_records: 0,
+            expanded_away: 0,
+            rows_expiring: 0,
+        };
+        for part in without(range, lost) {
+            let mut scanners = Vec::new();
+            let mut numbers = Vec::new();
+            for (i, reader) in job.readers.iter().enumerate() {
+                let scanner = SstableScanner::new(
+                    Arc::clone(reader),
+                    part,
+                    Arc::clone(&self.rows),
+                    self.small_windows,
+                )
+                .map_err(|e| (e, Vec::new()))?;
+                if let Some(extent) = done.extents.get_mut(i) {
+                    extent.0 = extent.0.min(scanner.extent().0);
+                    extent.1 = extent.1.max(scanner.extent().1);
+                }
+                if !scanner.is_done() {
+                    scanners.push(scanner);
+                    numbers.push(i);
+                }
+            }
+            let mut merge =
+                PartitionMerge::new(&job.table, job.rule, job.now, job.strict_liveness, scanners);
+            loop {
+                match merge.step(&mut sink) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        let states = merge
+                            .sources()
+                            .iter()
+                            .zip(&numbers)
+                            .map(|(scanner, &number)| (number, scanner.state()))
+                            .collect();
+                        return Err((error, states));
+                    }
+                }
+            }
+            for (scanner, &i) in merge.sources().iter().zip(&numbers) {
+                if let Some(extent) = done.extents.get_mut(i) {
+                    extent.1 = extent.1.max(scanner.extent().1);
+                }
+                let (dropped, hidden) = scanner.cells_left_out();
+                sink.books.cells_dropped += dropped;
+                sink.books.cells_hidden += hidden;
+                sink.books.cells_read += dropped + hidden;
+                sink.books.chunks_read += scanner.chunks_read();
+                sink.books.bytes_read += scanner.extent().1.saturating_sub(scanner.extent().0);
+            }
+            enter(&mut sink.books, &merge.books);
+        }
+        sink.finish(&mut done).map_err(|e| (e, Vec::new()))?;
+        Ok(done)
+    }
+}
+
+/// Enters what a merge counted.
+fn enter(books: &mut Books, merged: &MergeBooks) {
+    books.merge(&Books {
+        rows_read: merged.rows_read,
+        rows_merged: merged.rows_merged,
+        rows_emitted: merged.rows_emitted,
+        rows_shadowed: merged.rows_shadowed,
+        rows_expired: merged.rows_expired,
+        rows_only_tombstones: merged.rows_only_tombstones,
+        cells_read: merged.cells_read,
+        cells_emitted: merged.cells_emitted,
+        cells_superseded: merged.cells_superseded,
+        cells_shadowed: merged.cells_shadowed,
+        cells_expired: merged.cells_expired,
+        cell_tombstones: merged.cell_tombstones,
+        partitions_read: merged.partitions_read,
+        partition_deletions: merged.partition_deletions,
+        range_deletions: merged.range_deletions,
+        ..Books::default()
+    });
+}
+
+/// The parts of `range` that are not in `lost` (which is in token order and does not overlap itself).
+fn without(range: TokenRange, lost: &[TokenRange]) -> Vec<TokenRange> {
+    let mut parts = Vec::new();
+    let mut start = range.start;
+    for gap in lost {
+        if gap.end <= start || gap.start >= range.end {
+            continue;
+        }
+        if gap.start > start {
+            parts.push(TokenRange { start, end: gap.start });
+        }
+        start = start.max(gap.end);
+    }
+    if start < range.end {
+        parts.push(TokenRange { start, end: range.end });
+    }
+    parts
+}
+
+/// Turns merged rows into records and these into the split's files.
+struct SplitSink<'a, 'w> {
+    job: &'a TableJob,
+    writer: &'w mut RecordWriter,
+    rows: SplitFile<'a>,
+    statics: SplitFile<'a>,
+    books: Books,
+    quarantine: Vec<Quarantine>,
+    events: &'a dyn Events,
+    cancel: &'a AtomicI32,
+    until_check: u32,
+    static_live: bool,
+    rows_in_partition: bool,
+    static_cells: u64,
+    worker_rows: &'a WorkerRows,
+    /// Rows and cells that the merge handed on and the profile refused.
+    refused: (u64, u64),
+    /// Rows and cells that the merge handed on and CQL does not show.
+    hidden: (u64, u64),
+    refused_static_cells: u64,
+    /// Records of which the listener was told.
+    told: u64,
+    /// Why the key of the partition at hand cannot be written, if it cannot.
+    refused_partition: Option<Refusal>,
+    row_records: u64,
+    static_records: u64,
+    /// Rows of which CQL shows no record at all (super columns without entries).
+    expanded_away: u64,
+    rows_expiring: u64,
+}
+
+impl SplitSink<'_, '_> {
+    #[cold]
+    fn refuse(&mut self, refusal: &Refusal, cells: u64) {
+        self.refused.0 += 1;
+        self.refused.1 += cells;
+        self.list(refusal);
+    }
+
+    #[cold]
+    fn list(&mut self, refusal: &Refusal) {
+        if self.quarantine.len() < LISTED {
+            let entry = Quarantine {
+                table: self.job.name.clone(),
+                file: None,
+                offsets: None,
+                tokens: None,
+                cause: refusal.to_string(),
+            };
+            self.events.quarantined(&entry);
+            self.quarantine.push(entry);
+        }
+    }
+
+    #[inline]
+    fn check(&mut self) -> Result<()> {
+        self.until_check -= 1;
+        if self.until_check > 0 {
+            return Ok(());
+        }
+        self.until_check = CHECK_EVERY;
+        match self.cancel.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            signal => Err(Error::Stopped(signal)),
+        }
+    }
+
+    fn tell(&mut self) {
+        self.events.bytes_read(&self.job.name, self.worker_rows.take_bytes_read());
+        let rows = self.books.records_emitted
+            - std::mem::replace(&mut self.told, self.books.records_emitted);
+        self.events.rows_written(&self.job.name, rows, self.writer.buffer().len() as u64);
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.writer.buffer().len() >= FLUSH {
+            self.rows.write(self.writer.buffer())?;
+            self.tell();
+            self.writer.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, done: &mut SplitDone) -> Result<()> {
+        self.tell();
+        self.rows.write(self.writer.buffer())?;
+        self.statics.write(self.writer.static_buffer())?;
+        self.writer.clear();
+        self.writer.clear_static();
+        done.files.extend(self.rows.finish(self.row_records, self.writer.digest())?);
+        done.files.extend(self.statics.finish(self.static_records, self.writer.static_digest())?);
+        let books = &mut self.books;
+        books.rows_quarantined += self.refused.0;
+        books.rows_filtered += self.hidden.0 + self.expanded_away;
+        books.rows_emitted -= self.refused.0 + self.hidden.0 + self.expanded_away;
+        books.cells_quarantined += self.refused.1 + self.refused_static_cells;
+        books.cells_hidden += self.hidden.1;
+        books.cells_emitted -= self.refused.1 + self.refused_static_cells + self.hidden.1;
+        done.books = self.books;
+        done.rows_expiring = self.rows_expiring;
+        done.quarantine = self.quarantine;
+        Ok(())
+    }
+}
+
+impl RowSink for SplitSink<'_, '_> {
+    fn partition(&mut self, key: &[u8], _token: Token) -> Result<()> {
+        self.rows_in_partition = false;
+        self.check()?;
+        self.refused_partition = self.writer.start_partition(key).err();
+        Ok(())
+    }
+
+    fn static_row(&mut self, row: Option<RowView<'_>>) -> Result<()> {
+        self.static_live = row.is_some();
+        self.static_cells = row.map_or(0, |view| view.row.cells.len() as u64);
+        self.writer.set_static(row);
+        Ok(())
+    }
+
+    #[inline]
+    fn row(&mut self, row: RowView<'_>) -> Result<()> {
+        self.check()?;
+        let cells = row.row.cells.len() as u64;
+        if self.job.table.compact == CompactKind::StaticCompact {
+            // Thrift's dynamic columns: rows that CQL does not show.
+            self.hidden.0 += 1;
+            self.hidden.1 += cells;
+            return Ok(());
+        }
+        self.rows_in_partition = true;
+        let written = match self.refused_partition.take() {
+            None => self.writer.write_row(row),
+            // The key cannot be written, so no row of the partition can; each counts, the first is listed.
+            Some(refusal) => {
+                self.refused_partition = Some(refusal.clone());
+                Err(refusal)
+            }
+        };
+        match written {
+            Ok(records) => {
+                let records = records as u64;
+                self.row_records += records;
+                self.books.records_emitted += records;
+                self.books.records_expanded += records.saturating_sub(1);
+                self.expanded_away += u64::from(records == 0);
+                self.rows_expiring += u64::from(row.row.has_times);
+            }
+            Err(refusal) => self.refuse(&refusal, cells),
+        }
+        self.flush()
+    }
+
+    fn end_partition(&mut self) -> Result<()> {
+        if self.rows_in_partition || !self.static_live {
+            return Ok(());
+        }
+        let written = match &self.refused_partition {
+            None => self.writer.write_static_only(),
+            Some(refusal) => Err(refusal.clone()),
+        };
+        match written {
+            Ok(records) => {
+                let records = records as u64;
+                if self.job.format.separate_static_only() {
+                    self.static_records += records;
+                } else {
+                    self.row_records += records;
+                }
+                self.books.records_emitted += records;
+                self.books.static_only_emitted += records;
+            }
+            Err(refusal) => {
+                self.refused_static_cells += self.static_cells;
+                self.list(&refusal);
+            }
+        }
+        if self.writer.static_buffer().len() >= FLUSH {
+            self.statics.write(self.writer.static_buffer())?;
+            self.writer.clear_static();
+        }
+        self.flush()
+    }
+}

@@ -1,0 +1,447 @@
+//! Values as JSON, as Cassandra 5.0's `SELECT JSON` writes them; what is better here is listed in `output.md` 2.
+//!
+//! The writer goes straight into the line: inside a quoted CSV field (`CSV`) every quote is doubled on the way.
+
+use super::buffer::TextBuffer;
+use super::dates::{DateTables, is_common_millis};
+use super::scalar::{
+    Cause, Form, NumberLimit, TimestampForm, Written, day, fixed, millis, put_scalar,
+};
+use super::stats::Notes;
+use super::text::{Piece, copy_unless, put_hex, valid_text};
+use crate::cql::{CqlType, UdtType};
+use crate::io::ByteReader;
+use crate::rows::{Cell, Span};
+
+/// What differs between profiles.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JsonStyle {
+    /// A blank after commas and colons, as Cassandra has it.
+    pub(super) spaces: bool,
+    /// Decimal and varint as strings.
+    pub(super) decimals_as_text: bool,
+    /// Timestamps outside the years 0001 to 9999 as text with a signed year, not as numbers.
+    pub(super) signed_years: bool,
+}
+
+/// A value's place in the bytes that a row came with.
+#[inline]
+pub(super) fn piece_of(span: Span, data: &[u8]) -> Piece<'_> {
+    Piece::within(data.get(span.start as usize..).unwrap_or_default(), span.len as usize)
+}
+
+/// Writes JSON to a buffer.
+#[derive(Debug)]
+pub(super) struct JsonWriter<'o, const CSV: bool> {
+    pub(super) out: &'o mut TextBuffer,
+    pub(super) style: JsonStyle,
+    pub(super) tables: DateTables,
+    pub(super) notes: &'o mut Notes,
+}
+
+/// Bytes that a JSON string of ours cannot have as they are, and those of other than ASCII, which must be valid first.
+#[inline(always)]
+fn is_special(b: u8) -> bool {
+    b.wrapping_sub(0x20) >= 0x60 || b == b'"' || b == b'\\'
+}
+
+impl<const CSV: bool> JsonWriter<'_, CSV> {
+    #[inline]
+    pub(super) fn quote(&mut self) {
+        if CSV {
+            self.out.array(b"\"\"");
+            self.out.surplus += 1;
+        } else {
+            self.out.byte(b'"');
+        }
+    }
+
+    #[inline]
+    pub(super) fn comma(&mut self) {
+        self.out.byte(b',');
+        if self.style.spaces {
+            self.out.byte(b' ');
+        }
+    }
+
+    #[inline]
+    fn colon(&mut self) {
+        self.out.byte(b':');
+        if self.style.spaces {
+            self.out.byte(b' ');
+        }
+    }
+
+    #[inline]
+    pub(super) fn null(&mut self) {
+        self.out.array(b"null");
+    }
+
+    /// A string.
+    #[inline]
+    pub(super) fn string(&mut self, text: Piece<'_>, ascii: bool) -> Written {
+        self.quote();
+        if !copy_unless(self.out, text, is_special) {
+            self.escaped(valid_text(text.bytes, ascii)?);
+        }
+        self.quote();
+        Ok(())
+    }
+
+    /// The inside of a string, escaped as Jackson's `quoteAsString` does.
+    fn escaped(&mut self, text: &str) {
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+            let (plain, behind) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+            self.out.slice(plain);
+            let Some((&special, behind)) = behind.split_first() else {
+                break;
+            };
+            match special {
+                b'"' if CSV => {
+                    self.out.array(b"\\\"\"");
+                    self.out.surplus += 1;
+                }
+                b'"' => self.out.array(b"\\\""),
+                b'\\' => self.out.array(b"\\\\"),
+                b'\n' => self.out.array(b"\\n"),
+                b'\r' => self.out.array(b"\\r"),
+                b'\t' => self.out.array(b"\\t"),
+                0x08 => self.out.array(b"\\b"),
+                0x0c => self.out.array(b"\\f"),
+                other => {
+                    let digit = |nibble: u8| b"0123456789ABCDEF".get(usize::from(nibble));
+                    self.out.array(b"\\u00");
+                    self.out.byte(*digit(other >> 4).unwrap_or(&b'0'));
+                    self.out.byte(*digit(other & 15).unwrap_or(&b'0'));
+                }
+            }
+            rest = behind;
+        }
+        self.out.slice(rest);
+    }
+
+    #[inline]
+    fn scalar(&mut self, form: Form, bytes: &[u8]) -> Written {
+        put_scalar(self.out, self.tables, form, bytes, self.notes)
+    }
+
+    #[inline]
+    fn quoted_scalar(&mut self, form: Form, bytes: &[u8]) -> Written {
+        self.quote();
+        self.scalar(form, bytes)?;
+        self.quote();
+        Ok(())
+    }
+
+    /// A float, which is a string where it is no number; `as_key` makes a string of the others too.
+    fn float(&mut self, form: Form, finite: bool, bytes: &[u8], as_key: bool) -> Written {
+        if finite && !as_key { self.scalar(form, bytes) } else { self.quoted_scalar(form, bytes) }
+    }
+
+    fn timestamp(&mut self, bytes: &[u8], as_key: bool) -> Written {
+        let millis = millis(bytes)?;
+        if is_common_millis(millis) || self.style.signed_years {
+            self.quote();
+            self.tables.put_millis(self.out, millis, b' ');
+            self.out.byte(b'Z');
+            self.quote();
+            return Ok(());
+        }
+        let form = Form::Timestamp(TimestampForm::Millis);
+        if as_key { self.quoted_scalar(form, bytes) } else { self.scalar(form, bytes) }
+    }
+
+    /// A value.
+    pub(super) fn value(&mut self, cql_type: &CqlType, value: Piece<'_>) -> Written {
+        self.any(cql_type, value, false)
+    }
+
+    /// A map key: always a string.
+    fn key(&mut self, cql_type: &CqlType, value: Piece<'_>) -> Written {
+        self.any(cql_type, value, true)
+    }
+
+    #[inline]
+    fn any(&mut self, cql_type: &CqlType, value: Piece<'_>, as_key: bool) -> Written {
+        let bytes = value.bytes;
+        match cql_type {
+            CqlType::Text => return self.string(value, false),
+            CqlType::Ascii => return self.string(value, true),
+            CqlType::Blob
+            | CqlType::Composite(_)
+            | CqlType::DynamicComposite(_)
+            | CqlType::Custom(_) => {
+                self.quote();
+                self.out.array(b"0x");
+                put_hex(self.out, bytes);
+                self.quote();
+                return Ok(());
+            }
+            CqlType::Tuple(_) | CqlType::Udt { .. } => {}
+            _ if bytes.is_empty() => {
+                self.quote();
+                self.quote();
+                return Ok(());
+            }
+            _ => {}
+        }
+        let number = |this: &mut Self, form| {
+            if as_key { this.quoted_scalar(form, bytes) } else { this.scalar(form, bytes) }
+        };
+        let decimal = |this: &mut Self, form| {
+            if as_key || this.style.decimals_as_text {
+                this.quoted_scalar(form, bytes)
+            } else {
+                this.scalar(form, bytes)
+            }
+        };
+        match cql_type {
+            CqlType::Int => number(self, Form::Int),
+            CqlType::Bigint => number(self, Form::Bigint),
+            CqlType::Boolean => number(self, Form::Boolean),
+            CqlType::Tinyint => number(self, Form::Tinyint),
+            CqlType::Smallint => number(self, Form::Smallint),
+            CqlType::Counter => number(self, Form::Counter),
+            CqlType::Varint => decimal(self, Form::Varint(NumberLimit::None)),
+            CqlType::Decimal => {
+                decimal(self, Form::Decimal { plain: false, limit: NumberLimit::None })
+            }
+            CqlType::Float => {
+                let finite = f32::from_be_bytes(fixed(bytes, "float")?).is_finite();
+                self.float(Form::Float { finite_only: false }, finite, bytes, as_key)
+            }
+            CqlType::Double => {
+                let finite = f64::from_be_bytes(fixed(bytes, "double")?).is_finite();
+                self.float(Form::Double { finite_only: false }, finite, bytes, as_key)
+            }
+            CqlType::Timestamp | CqlType::LegacyTimestamp => self.timestamp(bytes, as_key),
+            CqlType::Date => {
+                self.quote();
+                self.tables.put_day(self.out, day(bytes)?);
+                self.quote();
+                Ok(())
+            }
+            CqlType::Time => self.quoted_scalar(Form::Time, bytes),
+            CqlType::Uuid | CqlType::Timeuuid | CqlType::LexicalUuid => {
+                self.quoted_scalar(Form::Uuid, bytes)
+            }
+            CqlType::Inet => self.quoted_scalar(Form::Inet, bytes),
+            CqlType::Duration => self.quoted_scalar(Form::Duration, bytes),
+            CqlType::Empty => self.scalar(Form::Empty, bytes),
+            _ if as_key => self.nested_key(cql_type, value),
+            CqlType::List { element, .. } | CqlType::Set { element, .. } => {
+                self.frozen_elements(element, bytes)
+            }
+            CqlType::Map { key, value, .. } => self.frozen_entries(key, value, bytes),
+            CqlType::Tuple(elements) => self.tuple(elements, bytes),
+            CqlType::Udt { udt, .. } => self.udt(udt, bytes),
+            CqlType::Vector { element, dimension } => self.vector(element, *dimension, bytes),
+            CqlType::Text
+            | CqlType::Ascii
+            | CqlType::Blob
+            | CqlType::Composite(_)
+            | CqlType::DynamicComposite(_)
+            | CqlType::Custom(_) => Err(Cause::new("a type that was written before")),
+        }
+    }
+
+    /// A collection as a map key: its JSON text as a string.
+    #[cold]
+    fn nested_key(&mut self, cql_type: &CqlType, value: Piece<'_>) -> Written {
+        let mut text = TextBuffer::default();
+        JsonWriter::<false> {
+            out: &mut text,
+            style: self.style,
+            tables: self.tables,
+            notes: self.notes,
+        }
+        .value(cql_type, value)?;
+        self.quote();
+        self.escaped(valid_text(text.written(), false)?);
+        self.quote();
+        Ok(())
+    }
+
+    /// Reads a value with an i32 length before it; negative for null.
+    #[inline]
+    fn read_value<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
+        let len = r.read_i32("length of a value in a collection")?;
+        let Ok(len) = usize::try_from(len) else {
+            return Ok(None);
+        };
+        let piece = Piece::within(r.rest(), len);
+        r.skip(len, "a value in a collection")?;
+        Ok(Some(piece))
+    }
+
+    fn read_count(r: &mut ByteReader<'_>) -> Result<u32, Cause> {
+        let count = r.read_i32("number of elements of a collection")?;
+        u32::try_from(count).map_err(|_| Cause::new(format!("a collection of {count} elements")))
+    }
+
+    fn frozen_elements(&mut self, element: &CqlType, bytes: &[u8]) -> Written {
+        let mut r = ByteReader::new(bytes);
+        let count = Self::read_count(&mut r)?;
+        self.out.byte(b'[');
+        for i in 0..count {
+            if i > 0 {
+                self.comma();
+            }
+            match Self::read_value(&mut r)? {
+                Some(value) => self.value(element, value)?,
+                None => self.null(),
+            }
+        }
+        self.out.byte(b']');
+        Ok(r.finish("collection")?)
+    }
+
+    fn frozen_entries(&mut self, key: &CqlType, value: &CqlType, bytes: &[u8]) -> Written {
+        let mut r = ByteReader::new(bytes);
+        let count = Self::read_count(&mut r)?;
+        self.out.byte(b'{');
+        for i in 0..count {
+            if i > 0 {
+                self.comma();
+            }
+            let Some(key_bytes) = Self::read_value(&mut r)? else {
+                return Err(Cause::new("a map with a null key"));
+            };
+            self.key(key, key_bytes)?;
+            self.colon();
+            match Self::read_value(&mut r)? {
+                Some(piece) => self.value(value, piece)?,
+                None => self.null(),
+            }
+        }
+        self.out.byte(b'}');
+        Ok(r.finish("collection")?)
+    }
+
+    fn read_field<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
+        // Fields that were added to the type later are missing in older values.
+        if r.is_empty() { Ok(None) } else { Self::read_value(r) }
+    }
+
+    fn tuple(&mut self, elements: &[CqlType], bytes: &[u8]) -> Written {
+        let mut r = ByteReader::new(bytes);
+        self.out.byte(b'[');
+        for (i, element) in elements.iter().enumerate() {
+            if i > 0 {
+                self.comma();
+            }
+            match Self::read_field(&mut r)? {
+                Some(value) => self.value(element, value)?,
+                None => self.null(),
+            }
+        }
+        self.out.byte(b']');
+        Ok(())
+    }
+
+    #[inline]
+    fn field_name(&mut self, index: usize, name: &str) -> Written {
+        if index > 0 {
+            self.comma();
+        }
+        self.string(Piece::new(name.as_bytes()), false)?;
+        self.colon();
+        Ok(())
+    }
+
+    fn udt(&mut self, udt: &UdtType, bytes: &[u8]) -> Written {
+        let mut r = ByteReader::new(bytes);
+        self.out.byte(b'{');
+        for (i, (name, field)) in udt.fields.iter().enumerate() {
+            self.field_name(i, name)?;
+            match Self::read_field(&mut r)? {
+                Some(value) => self.value(field, value)?,
+                None => self.null(),
+            }
+        }
+        self.out.byte(b'}');
+        Ok(())
+    }
+
+    fn vector(&mut self, element: &CqlType, dimension: u32, bytes: &[u8]) -> Written {
+        let mut r = ByteReader::new(bytes);
+        let fixed_len = element.fixed_len();
+        self.out.byte(b'[');
+        for i in 0..dimension {
+            if i > 0 {
+                self.comma();
+            }
+            let len = match fixed_len {
+                Some(len) => len,
+                None => r.read_vint_len("length of a vector's element")?,
+            };
+            let value = Piece::within(r.rest(), len);
+            r.skip(len, "an element of a vector")?;
+            self.value(element, value)?;
+        }
+        self.out.byte(b']');
+        Ok(r.finish("vector")?)
+    }
+
+    /// A non-frozen collection or user-defined type from its cells, which are ascending by path.
+    pub(super) fn cells(&mut self, cql_type: &CqlType, cells: &[Cell], data: &[u8]) -> Written {
+        match cql_type {
+            CqlType::List { element, .. } => {
+                self.out.byte(b'[');
+                for (i, cell) in cells.iter().enumerate() {
+                    if i > 0 {
+                        self.comma();
+                    }
+                    self.value(element, piece_of(cell.value, data))?;
+                }
+                self.out.byte(b']');
+            }
+            CqlType::Set { element, .. } => {
+                self.out.byte(b'[');
+                for (i, cell) in cells.iter().enumerate() {
+                    if i > 0 {
+                        self.comma();
+                    }
+                    self.value(element, piece_of(cell.path, data))?;
+                }
+                self.out.byte(b']');
+            }
+            CqlType::Map { key, value, .. } => {
+                self.out.byte(b'{');
+                for (i, cell) in cells.iter().enumerate() {
+                    if i > 0 {
+                        self.comma();
+                    }
+                    self.key(key, piece_of(cell.path, data))?;
+                    self.colon();
+                    self.value(value, piece_of(cell.value, data))?;
+                }
+                self.out.byte(b'}');
+            }
+            CqlType::Udt { udt, .. } => {
+                self.out.byte(b'{');
+                for (i, (name, field)) in udt.fields.iter().enumerate() {
+                    self.field_name(i, name)?;
+                    match udt_cell(cells, i, data) {
+                        Some(cell) => self.value(field, piece_of(cell.value, data))?,
+                        None => self.null(),
+                    }
+                }
+                self.out.byte(b'}');
+            }
+            other => return Err(Cause::new(format!("{other} has no cells of its own"))),
+        }
+        Ok(())
+    }
+}
+
+/// The cell of field `index` of a non-frozen user-defined type.
+pub(super) fn udt_cell<'c>(cells: &'c [Cell], index: usize, data: &[u8]) -> Option<&'c Cell> {
+    let index = u16::try_from(index).ok()?;
+    cells.iter().find(|cell| cell.path.of(data) == index.to_be_bytes())
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

@@ -1,0 +1,34 @@
+//! Records as the profiles want them: `output.md` section 2 and `dms-contract.md`.
+//!
+//! A [`RecordFormat`] is made once per table from its schema and the options; it knows the columns of the output and how
+//! each is written. A [`RecordWriter`] per worker turns live rows into lines. What a profile cannot carry is a
+//! [`Refusal`]: the row leaves nothing behind, and the caller counts it.
+
+pub mod dms;
+pub mod manifest;
+pub mod names;
+pub mod run;
+pub mod state;
+
+mod buffer;
+mod csv;
+mod dates;
+mod format;
+mod json;
+mod keys;
+mod metadata;
+mod numbers;
+mod options;
+mod record;
+mod scalar;
+mod stats;
+mod text;
+mod types;
+mod value;
+
+pub use format::{OutputColumn, OutputKind, RecordFormat};
+pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
+pub use record::{RecordWriter, Refusal};
+pub use stats::{ColumnStats, RecordCounters, RecordStats};
+pub use types::{ColumnType, ColumnTypeOverride};
+pub use value::value_json;

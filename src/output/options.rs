@@ -1,0 +1,124 @@
+//! What the user can ask of the output.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use super::types::ColumnTypeOverride;
+use crate::error::Error;
+
+/// Who is to read the files (`--profile`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Profile {
+    /// AWS DMS with S3 as a source.
+    Dms,
+    /// Plain CSV with a header, what DSBulk reads.
+    Csv,
+    /// JSON lines, the reference form.
+    Jsonl,
+}
+
+impl Profile {
+    /// Its name on the command line and in the manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dms => "dms",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
+
+impl FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "dms" => Ok(Self::Dms),
+            "csv" | "dsbulk" => Ok(Self::Csv),
+            "jsonl" => Ok(Self::Jsonl),
+            other => Err(Error::Usage {
+                what: format!("there is no profile '{other}'"),
+                hint: Some("one of dms, csv (also dsbulk), jsonl".into()),
+            }),
+        }
+    }
+}
+
+/// Write times and TTLs beside the values (`--metadata`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MetadataMode {
+    /// None.
+    #[default]
+    None,
+    /// One write time and one TTL a row.
+    Row,
+    /// Those of every column, and of the row marker.
+    Cell,
+}
+
+impl MetadataMode {
+    /// Its name on the command line and in the manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Row => "row",
+            Self::Cell => "cell",
+        }
+    }
+}
+
+/// How `jsonl` writes decimal and varint (`--json-numbers`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum JsonNumbers {
+    /// As numbers of any length.
+    #[default]
+    Number,
+    /// As strings, for readers that would go through double.
+    Text,
+}
+
+/// Options that decide the bytes of a table's records, names already cut down to this table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatOptions {
+    /// Profile.
+    pub profile: Profile,
+    /// Write times and TTLs.
+    pub metadata: MetadataMode,
+    /// One write time (µs) to print in place of the original ones.
+    pub writetime: Option<i64>,
+    /// Name of a column with the epoch second at which the whole row is gone.
+    pub expires_column: Option<String>,
+    /// Columns to write beside the key; all if none.
+    pub include: Option<BTreeSet<String>>,
+    /// Columns to leave out.
+    pub exclude: BTreeSet<String>,
+    /// New names by old ones.
+    pub rename: BTreeMap<String, String>,
+    /// Types by columns (old names), for profiles that have types.
+    pub column_types: BTreeMap<String, ColumnTypeOverride>,
+    /// How `jsonl` writes decimal and varint.
+    pub json_numbers: JsonNumbers,
+    /// What stands for NULL, in place of the profile's own token (`\N` in `dms`, nothing in `csv`).
+    pub null_token: Option<String>,
+    /// The run's clock, seconds since 1970.
+    pub now: i64,
+}
+
+impl FormatOptions {
+    /// The defaults of `profile` at the clock `now`.
+    pub fn new(profile: Profile, now: i64) -> Self {
+        Self {
+            profile,
+            metadata: MetadataMode::None,
+            writetime: None,
+            expires_column: None,
+            include: None,
+            exclude: BTreeSet::new(),
+            rename: BTreeMap::new(),
+            column_types: BTreeMap::new(),
+            json_numbers: JsonNumbers::Number,
+            null_token: None,
+            now,
+        }
+    }
+}

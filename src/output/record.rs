@@ -1,0 +1,841 @@
+//! [`RecordWriter`]: rows into lines.
+
+use std::fmt;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::buffer::TextBuffer;
+use super::csv::Shown;
+use super::dates::DateTables;
+use super::format::{Field, RecordFormat, Source};
+use super::json::{JsonWriter, piece_of};
+use super::keys::{EMPTY_SORT_KEY, KeyWriter, PARTITION_LIMIT, SORT_LIMIT, STATIC_SORT_KEY};
+use super::metadata::{CellFact, Times};
+use super::numbers::put_i64;
+use super::options::Profile;
+use super::scalar::Cause;
+use super::stats::{ColumnStats, Notes, RecordStats};
+use super::text::Piece;
+use crate::io::ByteReader;
+use crate::rows::{Cell, ClusteringValue, Row, RowView};
+
+/// What DynamoDB takes as one item.
+const MAX_ITEM_LEN: usize = 409_600;
+/// Room made for a row before it is written; long values make more.
+const ROW_RESERVE: usize = 2048;
+
+/// Why a row cannot be carried by the profile. Nothing of it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The output column at fault, if one is.
+    pub column: Option<String>,
+    /// Why, in words.
+    pub cause: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.column {
+            Some(column) => write!(f, "column '{column}': {}", self.cause),
+            None => f.write_str(&self.cause),
+        }
+    }
+}
+
+/// Where fields are written, and what they had to tell.
+#[derive(Debug)]
+struct Pen<'a> {
+    format: &'a RecordFormat,
+    out: &'a mut TextBuffer,
+    marks: &'a mut Marks,
+}
+
+/// Sizes of the fields of the present record, and what is to be counted once it is complete.
+#[derive(Debug, Default)]
+struct Marks {
+    /// Bytes of each column's value.
+    lens: Vec<u32>,
+    notes: Notes,
+    pending: Vec<(usize, Notes)>,
+}
+
+impl Pen<'_> {
+    /// Writes a field. `first` leaves out the separator before it.
+    #[inline(always)]
+    fn field(
+        &mut self,
+        field: &Field,
+        write: impl FnOnce(&mut Self) -> Result<Shown, Cause>,
+    ) -> Result<(), Refusal> {
+        if self.format.is_json {
+            self.out.short(&field.lead);
+        } else if !field.lead.is_empty() {
+            self.out.byte(b',');
+        }
+        let (start, surplus) = (self.out.len(), self.out.surplus);
+        match write(self) {
+            Ok(shown) => {
+                let len = match shown {
+                    Shown::Null => 0,
+                    Shown::Value => self.out.len() - start - (self.out.surplus - surplus),
+                };
+                if let Some(place) = self.marks.lens.get_mut(field.index) {
+                    *place = u32::try_from(len).unwrap_or(u32::MAX);
+                }
+            }
+            Err(cause) => return Err(self.refusal(field, cause)),
+        }
+        if self.marks.notes.any {
+            self.keep_notes(field.index);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refusal(&mut self, field: &Field, cause: Cause) -> Refusal {
+        self.marks.notes = Notes::default();
+        let column = self.format.columns().get(field.index).map(|column| column.name.clone());
+        Refusal { column, cause: cause.into_words() }
+    }
+
+    #[inline(never)]
+    fn keep_notes(&mut self, index: usize) {
+        let notes = std::mem::take(&mut self.marks.notes);
+        self.marks.pending.push((index, notes));
+    }
+
+    #[inline]
+    fn null(&mut self) -> Shown {
+        if self.format.is_json {
+            self.out.array(b"null");
+        } else {
+            self.out.slice(&self.format.csv.null_token);
+        }
+        Shown::Null
+    }
+
+    #[inline]
+    fn tables(&self) -> DateTables {
+        self.format.tables
+    }
+
+    fn json(&mut self) -> JsonWriter<'_, false> {
+        JsonWriter {
+            style: self.format.json,
+            tables: self.format.tables,
+            out: &mut *self.out,
+            notes: &mut self.marks.notes,
+        }
+    }
+
+    /// A value of one piece.
+    #[inline]
+    fn value(&mut self, field: &Field, value: Piece<'_>) -> Result<Shown, Cause> {
+        if self.format.is_json {
+            self.json().value(&field.cql_type, value)?;
+            return Ok(Shown::Value);
+        }
+        self.format.csv.put_field(
+            self.out,
+            self.format.tables,
+            field.form,
+            &field.cql_type,
+            value,
+            &mut self.marks.notes,
+        )
+    }
+
+    /// The cells of a column.
+    #[inline]
+    fn cells(&mut self, field: &Field, cells: &[Cell], data: &[u8]) -> Result<Shown, Cause> {
+        let Some(first) = cells.first() else {
+            return Ok(self.null());
+        };
+        if !field.multi_cell {
+            return self.value(field, piece_of(first.value, data));
+        }
+        if self.format.is_json {
+            self.json().cells(&field.cql_type, cells, data)?;
+        } else {
+            let (tables, notes) = (self.format.tables, &mut self.marks.notes);
+            self.format.csv.put_json(self.out, tables, notes, |json| {
+                json.cells(&field.cql_type, cells, data)
+            })?;
+        }
+        Ok(Shown::Value)
+    }
+
+    /// Write times or TTLs of a column's cells.
+    fn facts(
+        &mut self,
+        field: &Field,
+        fact: CellFact,
+        cells: &[Cell],
+        data: &[u8],
+    ) -> Result<Shown, Cause> {
+        let times = &self.format.times;
+        let Some(first) = cells.first() else {
+            return Ok(self.null());
+        };
+        if times.counter {
+            return Ok(self.null());
+        }
+        if !field.multi_cell {
+            return Ok(self.fact(fact, fact.of(first, times)));
+        }
+        if self.format.is_json {
+            self.json().cell_facts(fact, times, &field.cql_type, cells, data)?;
+        } else {
+            let (tables, notes) = (self.format.tables, &mut self.marks.notes);
+            self.format.csv.put_json(self.out, tables, notes, |json| {
+                json.cell_facts(fact, times, &field.cql_type, cells, data)
+            })?;
+        }
+        Ok(Shown::Value)
+    }
+
+    fn fact(&mut self, fact: CellFact, shown: Option<i64>) -> Shown {
+        match shown {
+            None => self.null(),
+            Some(micros) if fact == CellFact::WriteTime => {
+                let (times, tables) = (self.format.times, self.tables());
+                times.put_time(self.out, tables, micros);
+                Shown::Value
+            }
+            Some(seconds) => {
+                put_i64(self.out, seconds);
+                Shown::Value
+            }
+        }
+    }
+}
+
+/// Turns rows into lines; one per worker, reused.
+///
+/// For each partition: [`RecordWriter::start_partition`], [`RecordWriter::set_static`], then a
+/// [`RecordWriter::write_row`] for each live row, or one [`RecordWriter::write_static_only`] if there is none (for static
+/// compact tables always that one).
+#[derive(Debug)]
+pub struct RecordWriter {
+    format: Arc<RecordFormat>,
+    state: State,
+}
+
+/// What a writer changes; apart from the format, so that a row borrows both without counting references, which all
+/// workers would do in one place.
+#[derive(Debug)]
+struct State {
+    out: TextBuffer,
+    static_out: TextBuffer,
+    digest: u128,
+    static_digest: u128,
+    stats: RecordStats,
+    marks: Marks,
+    partition: PartitionTexts,
+    /// First and one past the last cell of each regular column in the present row.
+    slots: Vec<(u32, u32)>,
+    sort_key: KeyWriter,
+    record_ends: Vec<usize>,
+}
+
+/// What is written once a partition and repeated in each of its records.
+#[derive(Debug, Default)]
+struct PartitionTexts {
+    key: TextBuffer,
+    composite: KeyWriter,
+    composite_shortened: bool,
+    statics: TextBuffer,
+    static_facts: TextBuffer,
+    static_times: Option<Times>,
+    static_is_empty: bool,
+    refusal: Option<Refusal>,
+    pending: Vec<(usize, Notes)>,
+    static_pending: Vec<(usize, Notes)>,
+}
+
+/// Cells of a row by column.
+fn fill_slots(slots: &mut Vec<(u32, u32)>, count: usize, cells: &[Cell]) {
+    slots.clear();
+    slots.resize(count, (0, 0));
+    for (next, cell) in (0_u32..).zip(cells) {
+        if let Some(slot) = slots.get_mut(usize::from(cell.column)) {
+            if slot.1 == 0 {
+                slot.0 = next;
+            }
+            slot.1 = next + 1;
+        }
+    }
+}
+
+#[inline]
+fn cells_of<'c>(slots: &[(u32, u32)], column: u16, cells: &'c [Cell]) -> &'c [Cell] {
+    match slots.get(usize::from(column)) {
+        Some(&(start, end)) => cells.get(start as usize..end as usize).unwrap_or_default(),
+        None => &[],
+    }
+}
+
+impl RecordWriter {
+    /// A writer of `format`.
+    pub fn new(format: Arc<RecordFormat>) -> Self {
+        let columns = format.columns().len();
+        let state = State {
+            out: TextBuffer::default(),
+            static_out: TextBuffer::default(),
+            digest: 0,
+            static_digest: 0,
+            stats: RecordStats {
+                columns: vec![ColumnStats::default(); columns],
+                ..RecordStats::default()
+            },
+            marks: Marks { lens: vec![0; columns], ..Marks::default() },
+            partition: PartitionTexts { static_is_empty: true, ..PartitionTexts::default() },
+            slots: Vec::new(),
+            sort_key: KeyWriter::default(),
+            record_ends: Vec::new(),
+        };
+        Self { format, state }
+    }
+
+    /// The format.
+    pub fn format(&self) -> &RecordFormat {
+        &self.format
+    }
+
+    /// Begins a partition: its key as stored. If the key cannot be carried, all records of the partition are refused.
+    pub fn start_partition(&mut self, key: &[u8]) -> Result<(), Refusal> {
+        let written = self.state.start_partition(&self.format, key);
+        // The null texts of static columns, until the caller gives a static row.
+        self.state.set_static(&self.format, None);
+        if let Err(refusal) = &written {
+            self.state.partition.refusal = Some(refusal.clone());
+        }
+        written
+    }
+
+    /// Gives the static row of the partition begun, with its live cells only. If it cannot be carried, all records of
+    /// the partition are refused.
+    pub fn set_static(&mut self, row: Option<RowView<'_>>) {
+        self.state.set_static(&self.format, row);
+    }
+
+    /// Writes the records of a live row; returns their number. It is one, but for super column families, where each entry
+    /// is one.
+    pub fn write_row(&mut self, view: RowView<'_>) -> Result<usize, Refusal> {
+        self.state.write_row(&self.format, view)
+    }
+
+    /// Writes the one record of a partition without live rows, from its static row; none if that is empty too.
+    pub fn write_static_only(&mut self) -> Result<usize, Refusal> {
+        self.state.write_static_only(&self.format)
+    }
+
+    /// The lines written since the last [`RecordWriter::clear`].
+    pub fn buffer(&self) -> &[u8] {
+        self.state.out.written()
+    }
+
+    /// Takes them out; the writer starts a new buffer.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.state.out.take()
+    }
+
+    /// Forgets them, keeping the memory.
+    pub fn clear(&mut self) {
+        self.state.out.truncate(0);
+    }
+
+    /// The lines of partitions without rows, where these go to files of their own.
+    pub fn static_buffer(&self) -> &[u8] {
+        self.state.static_out.written()
+    }
+
+    /// Forgets them, keeping the memory.
+    pub fn clear_static(&mut self) {
+        self.state.static_out.truncate(0);
+    }
+
+    /// Sum modulo 2^128 of the XXH3-128 of every record written, without line ends.
+    pub fn digest(&self) -> u128 {
+        self.state.digest
+    }
+
+    /// The same for the records of [`RecordWriter::static_buffer`].
+    pub fn static_digest(&self) -> u128 {
+        self.state.static_digest
+    }
+
+    /// Starts both digests afresh, for a new file.
+    pub fn reset_digests(&mut self) {
+        self.state.digest = 0;
+        self.state.static_digest = 0;
+    }
+
+    /// What was seen so far.
+    pub fn stats(&self) -> &RecordStats {
+        &self.state.stats
+    }
+}
+
+impl State {
+    fn start_partition(&mut self, format: &RecordFormat, key: &[u8]) -> Result<(), Refusal> {
+        let texts = &mut self.partition;
+        texts.key.truncate(0);
+        texts.composite.clear();
+        texts.composite_shortened = false;
+        texts.refusal = None;
+        texts.pending.clear();
+        let written = self.write_partition_key(format, key);
+        if written.is_ok() {
+            std::mem::swap(&mut self.marks.pending, &mut self.partition.pending);
+        }
+        self.marks.pending.clear();
+        written
+    }
+
+    fn write_partition_key(&mut self, format: &RecordFormat, key: &[u8]) -> Result<(), Refusal> {
+        let whole = |cause: Cause| Refusal { column: None, cause: cause.into_words() };
+        let has_composite = format.keys.iter().any(|field| field.source == Source::PartitionText);
+        let single = format.partition.len() == 1;
+        let mut r = ByteReader::new(key);
+        for (i, field) in format.partition.iter().enumerate() {
+            let component = if single {
+                key
+            } else {
+                let component = r
+                    .read_bytes16("component of a partition key")
+                    .and_then(|bytes| r.skip(1, "end of a component").map(|()| bytes));
+                component.map_err(|e| whole(e.into()))?
+            };
+            let mut pen = Pen { format, out: &mut self.partition.key, marks: &mut self.marks };
+            pen.field(field, |pen| {
+                let shown = pen.value(field, Piece::new(component))?;
+                if shown == Shown::Null && format.profile == Profile::Csv {
+                    return Err(Cause::new("an empty value in the key would be read as NULL"));
+                }
+                Ok(shown)
+            })?;
+            if has_composite {
+                self.partition
+                    .composite
+                    .partition_component(i, format.tables, &field.cql_type, component)
+                    .map_err(whole)?;
+            }
+        }
+        if !single {
+            r.finish("partition key").map_err(|e| whole(e.into()))?;
+        }
+        self.partition.composite_shortened =
+            self.partition.composite.shorten(PARTITION_LIMIT).map_err(whole)?;
+        Ok(())
+    }
+
+    fn set_static(&mut self, format: &RecordFormat, row: Option<RowView<'_>>) {
+        self.partition.statics.truncate(0);
+        self.partition.static_facts.truncate(0);
+        self.partition.static_pending.clear();
+        self.partition.static_times = None;
+        self.partition.static_is_empty = row.is_none_or(|view| view.row.cells.is_empty());
+        if let Err(refusal) = self.write_statics(format, row) {
+            self.partition.refusal.get_or_insert(refusal);
+        }
+        std::mem::swap(&mut self.marks.pending, &mut self.partition.static_pending);
+        self.marks.pending.clear();
+    }
+
+    fn write_statics(
+        &mut self,
+        format: &RecordFormat,
+        view: Option<RowView<'_>>,
+    ) -> Result<(), Refusal> {
+        if format.statics.is_empty() {
+            return Ok(());
+        }
+        let (cells, data) =
+            view.map_or((&[][..], &[][..]), |view| (&view.row.cells[..], view.data));
+        fill_slots(&mut self.slots, format.static_count, cells);
+        let texts = &mut self.partition;
+        let mut pen = Pen { format, out: &mut texts.statics, marks: &mut self.marks };
+        for field in &format.statics {
+            if let Source::Static(column) = field.source {
+                let cells = cells_of(&self.slots, column, cells);
+                pen.field(field, |pen| pen.cells(field, cells, data))?;
+            }
+        }
+        let mut pen = Pen { format, out: &mut texts.static_facts, marks: &mut self.marks };
+        for field in &format.static_facts {
+            if let Source::StaticFact(fact, column) = field.source {
+                let cells = cells_of(&self.slots, column, cells);
+                pen.field(field, |pen| pen.facts(field, fact, cells, data))?;
+            }
+        }
+        if let Some(view) = view {
+            let mut times = Times::NOTHING;
+            times.add_row(view.row);
+            texts.static_times = Some(times);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write_row(&mut self, format: &RecordFormat, view: RowView<'_>) -> Result<usize, Refusal> {
+        if let Some(refusal) = &self.partition.refusal {
+            return Err(refusal.clone());
+        }
+        let start = self.out.len();
+        self.record_ends.clear();
+        let Some(map) = format.super_map else {
+            return match self.write_record(format, view, None) {
+                Ok(()) => {
+                    self.commit(format, start);
+                    Ok(1)
+                }
+                Err(refusal) => Err(self.roll_back(start, refusal)),
+            };
+        };
+        let mut records = 0;
+        for cell in view.row.cells.iter().filter(|cell| cell.column == map) {
+            if let Err(refusal) = self.write_record(format, view, Some(cell)) {
+                return Err(self.roll_back(start, refusal));
+            }
+            self.record_ends.push(self.out.len());
+            records += 1;
+        }
+        let ends = std::mem::take(&mut self.record_ends);
+        let mut start = start;
+        for &end in &ends {
+            self.digest_record(start, end);
+            start = end;
+        }
+        self.record_ends = ends;
+        self.count_pending(format);
+        Ok(records)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn roll_back(&mut self, start: usize, refusal: Refusal) -> Refusal {
+        self.out.truncate(start);
+        self.marks.pending.clear();
+        refusal
+    }
+
+    fn write_record(
+        &mut self,
+        format: &RecordFormat,
+        view: RowView<'_>,
+        entry: Option<&Cell>,
+    ) -> Result<(), Refusal> {
+        let RowView { row, data } = view;
+        self.out.reserve(ROW_RESERVE);
+        self.out.slice(self.partition.key.written());
+        let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
+        for field in &format.clustering {
+            let value = match field.source {
+                Source::Clustering(i) => row.clustering.get(i).copied(),
+                _ => entry.map(|cell| ClusteringValue::Value(cell.path)),
+            };
+            pen.field(field, |pen| {
+                let shown = match value {
+                    Some(ClusteringValue::Value(span)) => pen.value(field, piece_of(span, data))?,
+                    Some(ClusteringValue::Null) | None => pen.null(),
+                };
+                if shown == Shown::Null && format.profile == Profile::Csv {
+                    return Err(Cause::new("a clustering column that would be read as NULL"));
+                }
+                Ok(shown)
+            })?;
+        }
+        pen.out.slice(self.partition.statics.written());
+        let cells = &row.cells[..];
+        fill_slots(&mut self.slots, format.regular_count, cells);
+        for field in &format.regulars {
+            match field.source {
+                Source::Regular(column) => {
+                    let cells = cells_of(&self.slots, column, cells);
+                    pen.field(field, |pen| pen.cells(field, cells, data))?;
+                }
+                _ => {
+                    let cells = entry.map_or(&[][..], std::slice::from_ref);
+                    pen.field(field, |pen| pen.cells(field, cells, data))?;
+                }
+            }
+        }
+        if !format.regular_facts.is_empty() || !format.static_facts.is_empty() {
+            pen.out.slice(self.partition.static_facts.written());
+            for field in &format.regular_facts {
+                if let Source::RegularFact(fact, column) = field.source {
+                    let cells = match entry {
+                        Some(cell) => std::slice::from_ref(cell),
+                        None => cells_of(&self.slots, column, cells),
+                    };
+                    pen.field(field, |pen| pen.facts(field, fact, cells, data))?;
+                }
+            }
+        }
+        if format.wants_times || row.has_times || !format.row_facts.is_empty() {
+            let mut own = Times::NOTHING;
+            own.add_row(row);
+            let all = match &self.partition.static_times {
+                Some(times) => own.with(times),
+                None => own,
+            };
+            if own.is_mixed() {
+                pen.marks.notes.any = true;
+                pen.marks.notes.counters.rows_mixed_ttl = 1;
+                pen.keep_notes(0);
+            }
+            write_row_facts(&mut pen, Some(row), all, own)?;
+        }
+        if !format.keys.is_empty() {
+            self.write_keys(format, Some((view, entry)))?;
+        }
+        self.end_line(format);
+        Ok(())
+    }
+
+    fn write_keys(
+        &mut self,
+        format: &RecordFormat,
+        row: Option<(RowView<'_>, Option<&Cell>)>,
+    ) -> Result<(), Refusal> {
+        for field in &format.keys {
+            let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
+            if field.source == Source::PartitionText {
+                let texts = &self.partition;
+                pen.marks.notes.any |= texts.composite_shortened;
+                pen.marks.notes.counters.keys_shortened += u64::from(texts.composite_shortened);
+                let text = texts.composite.text.written();
+                pen.field(field, |pen| pen.key_text(text))?;
+                continue;
+            }
+            let Some((RowView { row, data }, entry)) = row else {
+                pen.field(field, |pen| pen.key_text(STATIC_SORT_KEY))?;
+                continue;
+            };
+            let sort_key = &mut self.sort_key;
+            pen.field(field, |pen| {
+                sort_key.clear();
+                let entry = entry.map(|cell| ClusteringValue::Value(cell.path));
+                let values = row.clustering.iter().copied().chain(entry);
+                for (i, (part, value)) in format.sort_parts.iter().zip(values).enumerate() {
+                    let bytes = value.bytes(data).unwrap_or_default();
+                    let millis = part.timestamp_as_millis;
+                    sort_key.sort_component(i, format.tables, &part.cql_type, millis, bytes)?;
+                }
+                if sort_key.shorten(SORT_LIMIT)? {
+                    pen.marks.notes.any = true;
+                    pen.marks.notes.counters.keys_shortened += 1;
+                }
+                if sort_key.text.len() == 0 {
+                    pen.marks.notes.any = true;
+                    pen.marks.notes.counters.empty_sort_keys += 1;
+                    return pen.key_text(EMPTY_SORT_KEY);
+                }
+                pen.key_text(sort_key.text.written())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn write_static_only(&mut self, format: &RecordFormat) -> Result<usize, Refusal> {
+        if let Some(refusal) = &self.partition.refusal {
+            return Err(refusal.clone());
+        }
+        if self.partition.static_is_empty {
+            return Ok(0);
+        }
+        if format.separate_static_only() {
+            return self.write_separate_static(format);
+        }
+        let start = self.out.len();
+        match self.write_partition_record(format) {
+            Ok(()) => {
+                self.commit(format, start);
+                Ok(1)
+            }
+            Err(refusal) => Err(self.roll_back(start, refusal)),
+        }
+    }
+
+    fn write_partition_record(&mut self, format: &RecordFormat) -> Result<(), Refusal> {
+        self.out.slice(self.partition.key.written());
+        let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
+        for field in &format.clustering {
+            pen.field(field, |pen| Ok(pen.null()))?;
+        }
+        pen.out.slice(self.partition.statics.written());
+        for field in &format.regulars {
+            pen.field(field, |pen| Ok(pen.null()))?;
+        }
+        pen.out.slice(self.partition.static_facts.written());
+        for field in &format.regular_facts {
+            pen.field(field, |pen| Ok(pen.null()))?;
+        }
+        let times = self.partition.static_times.unwrap_or(Times::NOTHING);
+        if times.is_mixed() {
+            pen.marks.notes.any = true;
+            pen.marks.notes.counters.rows_mixed_ttl = 1;
+            pen.keep_notes(0);
+        }
+        write_row_facts(&mut pen, None, times, times)?;
+        self.write_keys(format, None)?;
+        self.end_line(format);
+        Ok(())
+    }
+
+    fn write_separate_static(&mut self, format: &RecordFormat) -> Result<usize, Refusal> {
+        let start = self.static_out.len();
+        let out = &mut self.static_out;
+        out.slice(self.partition.key.written());
+        out.slice(self.partition.statics.written());
+        out.slice(self.partition.static_facts.written());
+        let times = self.partition.static_times.unwrap_or(Times::NOTHING);
+        let mut pen = Pen { format, out, marks: &mut self.marks };
+        if times.is_mixed() {
+            pen.marks.notes.any = true;
+            pen.marks.notes.counters.rows_mixed_ttl = 1;
+            pen.keep_notes(0);
+        }
+        for field in format.row_facts.iter() {
+            if !matches!(field.source, Source::MarkerFact(_))
+                && let Err(refusal) = write_row_fact(&mut pen, field, None, times, times)
+            {
+                self.static_out.truncate(start);
+                self.marks.pending.clear();
+                return Err(refusal);
+            }
+        }
+        self.static_digest =
+            self.static_digest.wrapping_add(xxh3_128(self.static_out.written_from(start)));
+        self.static_out.byte(b'\n');
+        for field in format.static_only_fields() {
+            let len = self.marks.lens.get(field.index).copied().unwrap_or_default();
+            if let Some(column) = self.stats.columns.get_mut(field.index) {
+                column.max_bytes = column.max_bytes.max(u64::from(len));
+            }
+        }
+        self.count_pending(format);
+        Ok(1)
+    }
+
+    #[inline]
+    fn end_line(&mut self, format: &RecordFormat) {
+        if format.is_json {
+            self.out.array(b"}\n");
+        } else {
+            self.out.byte(b'\n');
+        }
+        for (column, &len) in self.stats.columns.iter_mut().zip(&self.marks.lens) {
+            column.max_bytes = column.max_bytes.max(u64::from(len));
+        }
+    }
+
+    #[inline]
+    fn commit(&mut self, format: &RecordFormat, start: usize) {
+        let end = self.out.len();
+        self.digest_record(start, end);
+        if end - start + format.names_len > MAX_ITEM_LEN {
+            let values: u64 = self.marks.lens.iter().map(|&len| u64::from(len)).sum();
+            if values + format.names_len as u64 > MAX_ITEM_LEN as u64 {
+                self.stats.counters.items_over_400_kb += 1;
+            }
+        }
+        if !self.marks.pending.is_empty()
+            || !self.partition.pending.is_empty()
+            || !self.partition.static_pending.is_empty()
+        {
+            self.count_pending(format);
+        }
+    }
+
+    #[inline]
+    fn digest_record(&mut self, start: usize, end: usize) {
+        let written = self.out.written();
+        let record = written.get(start..end.saturating_sub(1)).unwrap_or_default();
+        self.digest = self.digest.wrapping_add(xxh3_128(record));
+    }
+
+    #[inline(never)]
+    fn count_pending(&mut self, format: &RecordFormat) {
+        let repeated = self.partition.pending.iter().chain(&self.partition.static_pending);
+        for (index, notes) in self.marks.pending.iter().chain(repeated) {
+            let mut counters = notes.counters;
+            if format.profile != Profile::Csv {
+                counters.negative_zero = 0;
+            }
+            self.stats.counters.merge(&counters);
+            if let Some(column) = self.stats.columns.get_mut(*index) {
+                column.non_finite += u64::from(counters.non_finite_numbers > 0);
+                if let Some(size) = notes.number {
+                    column.max_digits = column.max_digits.max(size.digits());
+                    column.max_integer_digits = column.max_integer_digits.max(size.integer_digits);
+                    column.max_scale = column.max_scale.max(size.scale);
+                }
+            }
+        }
+        self.marks.pending.clear();
+    }
+}
+
+impl Pen<'_> {
+    /// A composite key, which is a value and never NULL.
+    fn key_text(&mut self, text: &[u8]) -> Result<Shown, Cause> {
+        let csv = &self.format.csv;
+        csv.put_text(self.out, Piece::new(text), false, &mut self.marks.notes)?;
+        Ok(Shown::Value)
+    }
+}
+
+fn write_row_facts(
+    pen: &mut Pen<'_>,
+    row: Option<&Row>,
+    all: Times,
+    own: Times,
+) -> Result<(), Refusal> {
+    let format = pen.format;
+    for field in &format.row_facts {
+        write_row_fact(pen, field, row, all, own)?;
+    }
+    Ok(())
+}
+
+/// Writes a fact of the whole row. `all` counts the static columns in, which are written with the row; `own` does not,
+/// as they do not keep it alive.
+fn write_row_fact(
+    pen: &mut Pen<'_>,
+    field: &Field,
+    row: Option<&Row>,
+    all: Times,
+    own: Times,
+) -> Result<(), Refusal> {
+    let times = pen.format.times;
+    pen.field(field, |pen| {
+        Ok(match field.source {
+            Source::RowWriteTime => {
+                let shown = all.newest().and_then(|newest| times.shown(newest));
+                pen.fact(CellFact::WriteTime, shown)
+            }
+            Source::RowTtl => {
+                let left = all.common_expiry().map(|at| at.saturating_sub(times.now));
+                pen.fact(CellFact::Ttl, left)
+            }
+            Source::Expires => pen.fact(CellFact::Ttl, own.last_expiry()),
+            Source::MarkerFact(fact) => {
+                let marker = row.map(|row| row.liveness).filter(|marker| !marker.is_empty());
+                let shown = marker.and_then(|marker| match fact {
+                    CellFact::WriteTime => times.shown(marker.timestamp),
+                    CellFact::Ttl => times.ttl_left(marker.ttl, marker.local_deletion_time),
+                });
+                pen.fact(fact, shown)
+            }
+            _ => pen.null(),
+        })
+    })
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,0 +1,239 @@
+//! Pieces of text that are the same in every profile: uuid, inet, hexadecimal, and the look at 32 bytes of text at a time.
+
+use hex_simd::{AsOut, AsciiCase};
+
+use super::buffer::TextBuffer;
+use super::numbers::put_u64;
+use super::scalar::{Cause, Written};
+
+/// 32 bytes of ones and 32 of zeros: the 32 from `32 - n` on keep the first `n` bytes of a chunk.
+static KEEP: [[u8; 32]; 2] = [[0xff; 32], [0; 32]];
+
+/// A value, and 32 bytes from its first one on where its surroundings have them: short text is looked at and copied
+/// as one chunk of constant size.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) window: Option<&'a [u8; 32]>,
+}
+
+impl<'a> Piece<'a> {
+    /// A value without surroundings.
+    #[inline]
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, window: bytes.first_chunk() }
+    }
+
+    /// The first `len` bytes of `rest`.
+    #[inline]
+    pub(super) fn within(rest: &'a [u8], len: usize) -> Self {
+        Self { bytes: rest.get(..len).unwrap_or_default(), window: rest.first_chunk() }
+    }
+}
+
+/// True if `hit` is true for one of the first `len` bytes of `chunk`.
+#[inline(always)]
+fn any_in(chunk: &[u8; 32], len: usize, hit: impl Fn(u8) -> bool) -> bool {
+    let Some(keep) =
+        KEEP.as_flattened().get(32 - len.min(32)..).and_then(|keep| keep.first_chunk::<32>())
+    else {
+        return true;
+    };
+    // Without a branch, so that it becomes vector compares.
+    chunk
+        .iter()
+        .zip(keep)
+        .fold(0_u8, |seen, (&b, keep)| seen | (u8::from(hit(b)).wrapping_neg() & keep))
+        != 0
+}
+
+/// Copies `text` if `hit` is false for all of its bytes; else leaves `out` as it is and returns false.
+#[inline(always)]
+pub(super) fn copy_unless(
+    out: &mut TextBuffer,
+    text: Piece<'_>,
+    hit: impl Fn(u8) -> bool + Copy,
+) -> bool {
+    let len = text.bytes.len();
+    if len <= 32 {
+        let mut own = [0_u8; 32];
+        let chunk = match text.window {
+            Some(window) => window,
+            None => {
+                own.iter_mut().zip(text.bytes).for_each(|(to, from)| *to = *from);
+                &own
+            }
+        };
+        if any_in(chunk, len, hit) {
+            return false;
+        }
+        out.chunk(chunk, len);
+        return true;
+    }
+    copy_long_unless(out, text.bytes, hit)
+}
+
+#[inline]
+fn copy_long_unless(out: &mut TextBuffer, bytes: &[u8], hit: impl Fn(u8) -> bool + Copy) -> bool {
+    let (chunks, _) = bytes.as_chunks::<32>();
+    let last = bytes.last_chunk::<32>();
+    for chunk in chunks.iter().chain(last) {
+        if any_in(chunk, 32, hit) {
+            return false;
+        }
+    }
+    out.slice(bytes);
+    true
+}
+
+/// `bytes` as text; a value of a text type that is none is refused.
+pub(super) fn valid_text(bytes: &[u8], ascii: bool) -> Result<&str, Cause> {
+    if ascii && !bytes.is_ascii() {
+        return Err(Cause::new("ascii with a byte over 0x7f"));
+    }
+    std::str::from_utf8(bytes).map_err(|e| {
+        Cause::new(format!("text that is not UTF-8 from its byte {} on", e.valid_up_to()))
+    })
+}
+
+#[inline(always)]
+fn hex_digit(nibble: u8) -> u8 {
+    nibble + b'0' + (u8::from(nibble > 9).wrapping_neg() & (b'a' - b'0' - 10))
+}
+
+/// Sixteen bytes as 32 lower-case digits.
+#[inline]
+fn hex_of_16(bytes: &[u8; 16]) -> [u8; 32] {
+    let mut text = [0; 32];
+    for (pair, &b) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [hex_digit(b >> 4), hex_digit(b & 15)];
+    }
+    text
+}
+
+/// `bytes` in lower-case hexadecimal digits.
+#[inline]
+pub(super) fn put_hex(out: &mut TextBuffer, bytes: &[u8]) {
+    if let Ok(sixteen) = bytes.try_into() {
+        out.array(&hex_of_16(sixteen));
+        return;
+    }
+    out.fill(bytes.len() * 2, |place| {
+        let written = hex_simd::encode(bytes, place.as_out(), AsciiCase::Lower).len();
+        debug_assert_eq!(written, bytes.len() * 2);
+    });
+}
+
+/// A uuid in lower case.
+#[inline]
+pub(super) fn put_uuid(out: &mut TextBuffer, uuid: &[u8; 16]) {
+    let hex = hex_of_16(uuid);
+    let (a, hex) = hex.split_first_chunk::<8>().unwrap_or((&[b'0'; 8], &[]));
+    let (b, hex) = hex.split_first_chunk::<4>().unwrap_or((&[b'0'; 4], &[]));
+    let (c, hex) = hex.split_first_chunk::<4>().unwrap_or((&[b'0'; 4], &[]));
+    let (d, hex) = hex.split_first_chunk::<4>().unwrap_or((&[b'0'; 4], &[]));
+    let e = hex.first_chunk::<12>().unwrap_or(&[b'0'; 12]);
+    let mut text = [b'-'; 36];
+    for (to, from) in [(0, &a[..]), (9, &b[..]), (14, &c[..]), (19, &d[..]), (24, &e[..])] {
+        if let Some(place) = text.get_mut(to..).and_then(|rest| rest.get_mut(..from.len())) {
+            place.copy_from_slice(from);
+        }
+    }
+    out.array(&text);
+}
+
+/// An address as `InetAddress.getHostAddress` writes it: IPv6 in eight groups without `::`, mapped IPv4 as IPv4.
+pub(super) fn put_inet(out: &mut TextBuffer, bytes: &[u8]) -> Written {
+    let v4 = match bytes {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, v4 @ ..] if v4.len() == 4 => v4,
+        other => other,
+    };
+    match (v4, <[u8; 16]>::try_from(bytes)) {
+        (&[a, b, c, d], _) => {
+            for (separator, part) in [(None, a), (Some(b'.'), b), (Some(b'.'), c), (Some(b'.'), d)]
+            {
+                if let Some(separator) = separator {
+                    out.byte(separator);
+                }
+                put_u64(out, u64::from(part));
+            }
+            Ok(())
+        }
+        (_, Ok(v6)) => {
+            for (i, group) in v6.as_chunks::<2>().0.iter().enumerate() {
+                if i > 0 {
+                    out.byte(b':');
+                }
+                let group = u16::from_be_bytes(*group);
+                for shift in [12, 8, 4, 0] {
+                    if group >> shift != 0 || shift == 0 {
+                        let [_, nibble] = ((group >> shift) & 15).to_be_bytes();
+                        out.byte(hex_digit(nibble));
+                    }
+                }
+            }
+            Ok(())
+        }
+        _ => Err(Cause::new(format!("an address of {} bytes", bytes.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(put: impl FnOnce(&mut TextBuffer)) -> String {
+        let mut out = TextBuffer::default();
+        put(&mut out);
+        String::from_utf8(out.take()).unwrap()
+    }
+
+    #[test]
+    fn hex_and_uuid_have_all_digits_in_lower_case() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let all: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(text(|out| put_hex(out, &bytes)), all);
+        for start in 0..240 {
+            let expected = all.get(2 * start..2 * start + 32).unwrap();
+            assert_eq!(text(|out| put_hex(out, &bytes[start..start + 16])), expected);
+        }
+        assert_eq!(text(|out| put_hex(out, &[])), "");
+        let uuid: [u8; 16] = bytes[0xf0..].try_into().unwrap();
+        assert_eq!(text(|out| put_uuid(out, &uuid)), "f0f1f2f3-f4f5-f6f7-f8f9-fafbfcfdfeff");
+    }
+
+    #[test]
+    fn addresses_are_written_as_java_does() {
+        let inet = |bytes: &[u8]| text(|out| put_inet(out, bytes).unwrap());
+        assert_eq!(inet(&[127, 0, 0, 1]), "127.0.0.1");
+        assert_eq!(inet(&[255, 10, 9, 100]), "255.10.9.100");
+        let mut v6 = [0; 16];
+        v6[15] = 1;
+        assert_eq!(inet(&v6), "0:0:0:0:0:0:0:1");
+        v6[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+        v6[14] = 0xab;
+        assert_eq!(inet(&v6), "2001:db8:0:0:0:0:0:ab01");
+        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, 4];
+        assert_eq!(inet(&mapped), "1.2.3.4");
+        let mut out = TextBuffer::default();
+        assert!(put_inet(&mut out, &[]).is_err());
+        assert!(put_inet(&mut out, &[1, 2, 3]).is_err());
+        assert!(put_inet(&mut out, &[0; 12]).is_err());
+    }
+
+    #[test]
+    fn a_hit_is_found_at_every_place_and_behind_the_value_it_is_none() {
+        for len in 0..100 {
+            for at in 0..len + 5 {
+                let mut data = vec![b'a'; len + 40];
+                data[at] = b'"';
+                let mut out = TextBuffer::default();
+                for piece in [Piece::within(&data, len), Piece::new(&data[..len])] {
+                    let copied = copy_unless(&mut out, piece, |b| b == b'"');
+                    assert_eq!(copied, at >= len, "{at} of {len}");
+                    assert_eq!(out.take().len(), if copied { len } else { 0 });
+                }
+            }
+        }
+    }
+}

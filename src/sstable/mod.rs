@@ -1,0 +1,34 @@
+//! SSTables: Data.db and the files beside it, as Cassandra 3.0 to 5.0 writes them in the BIG format (`ma` to `oa`).
+//!
+//! A table directory holds files named `<version>-<id>-<format>-<component>`. A [`Descriptor`] is everything but the
+//! component; [`Descriptor::path`] adds it.
+
+pub mod big;
+mod clustering_bytes;
+mod component;
+pub mod compression;
+mod deletion_time;
+mod descriptor;
+mod digest;
+mod filter;
+mod partitioner;
+mod reader;
+mod scanner;
+pub mod stats;
+mod stream;
+mod toc;
+mod version;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use component::Component;
+pub use descriptor::{Descriptor, SstableId, UnsupportedSstable};
+pub use digest::{compute_digest, read_digest, verify_digest};
+pub use filter::Filter;
+pub use partitioner::Partitioner;
+pub use reader::{PartitionPosition, SstableReader};
+pub use scanner::{ScanState, SstableScanner};
+pub use stream::{LargeRows, WorkerRows};
+pub use toc::Toc;
+pub use version::{Format, Version};

@@ -1,0 +1,96 @@
+"""Tests of the comparer: equal answers are equal, and every kind of change is found."""
+
+from __future__ import annotations
+
+import copy
+import unittest
+from pathlib import Path
+from typing import Any
+
+from compare import Expected, compare, expected_tables
+from cqltypes import canonical, decode, parse
+from jsontext import Number, dumps, loads
+
+TESTDATA = Path(__file__).resolve().parent.parent
+
+
+def as_cassport(expected: Expected) -> list[dict[str, Any]]:
+    """The answer in the shape of cassport's jsonl with `--metadata cell`."""
+    rows = []
+    for line in expected.rows:
+        row = dict(line["row"])
+        for column in expected.columns:
+            if column not in expected.keys:
+                for what in ("writetime", "ttl"):
+                    row[f"{what}({column})"] = line[what].get(column)
+        rows.append(row | {"writetime(primary key)": None, "ttl(primary key)": None})
+    return rows
+
+
+class CompareTest(unittest.TestCase):
+    def setUp(self) -> None:
+        corpora = sorted(path.parent for path in TESTDATA.glob("*/corpus.json"))
+        self.tables = [table for corpus in corpora for table in expected_tables(corpus)[1]]
+        self.assertTrue(self.tables)
+
+    def test_an_answer_equals_itself(self) -> None:
+        for table in self.tables:
+            self.assertEqual(compare(table, as_cassport(table)).different, [])
+
+    def test_every_changed_value_is_found(self) -> None:
+        for table in self.tables:
+            for column in table.columns:
+                got = copy.deepcopy(as_cassport(table)[:1])
+                if got:
+                    got[0][column] = "changed" if got[0][column] is None else None
+                    one = Expected(table.keyspace, table.table, table.columns, table.keys, table.rows[:1])
+                    self.assertTrue(compare(one, got).different, (table.keyspace, table.table, column))
+
+    def test_metadata_order_and_rows_count(self) -> None:
+        table = next(t for t in self.tables if t.table == "orders")
+        rows = as_cassport(table)
+        self.assertTrue(compare(table, rows[1:]).different)
+        self.assertTrue(compare(table, rows + rows[-1:]).different)
+        self.assertTrue(compare(table, rows[::-1]).different)
+        for name, value in rows[0].items():
+            if name.startswith(("writetime(", "ttl(")) and value is not None:
+                self.assertTrue(compare(table, [rows[0] | {name: None}, *rows[1:]]).different)
+        self.assertTrue(compare(table, [rows[0] | {"surplus": None}, *rows[1:]]).different)
+
+
+class SamenessTest(unittest.TestCase):
+    def same(self, cql: str, one: str, two: str) -> bool:
+        t = parse(cql, {})
+        return bool(canonical(t, loads(one)) == canonical(t, loads(two)))
+
+    def test_text_that_may_differ(self) -> None:
+        self.assertTrue(self.same("float", "0.1", "1.0E-1"))
+        self.assertTrue(self.same("double", "1e22", "1.0E22"))
+        self.assertTrue(self.same("inet", '"::1"', '"0:0:0:0:0:0:0:1"'))
+        self.assertTrue(self.same("map<frozen<list<int>>, int>", '{"[1, 2]": 1}', '{"[1,2]": 1}'))
+
+    def test_text_that_may_not(self) -> None:
+        self.assertFalse(self.same("double", "0.0", "-0.0"))
+        self.assertFalse(self.same("float", "16777216", "16777218"))
+        self.assertFalse(self.same("decimal", "1.0", "1.00"))
+        self.assertFalse(self.same("bigint", "1", '"1"'))
+        self.assertFalse(self.same("double", '"1.0"', "1.0"))
+        self.assertFalse(self.same("list<int>", "[]", "null"))
+        self.assertFalse(self.same("timestamp", '"2020-01-02 03:04:05.678Z"', '"2020-01-02 03:04:05.679Z"'))
+        self.assertFalse(self.same("map<int, int>", '{"1": 1, "2": 2}', '{"2": 2, "1": 1}'))
+
+    def test_numbers_keep_their_text(self) -> None:
+        text = '{"a": 1E+400, "b": [1.00, -0.0, 123456789012345678901234567890]}'
+        self.assertEqual(dumps(loads(text)), text)
+
+    def test_decoding(self) -> None:
+        self.assertEqual(decode(parse("decimal", {}), bytes.fromhex("fffffffe01")), Number("1E+2"))
+        self.assertEqual(decode(parse("date", {}), b"\xff\xff\xff\xff"), "+5881580-07-11")
+        self.assertEqual(decode(parse("timestamp", {}), (-1).to_bytes(8, "big", signed=True)), "1969-12-31 23:59:59.999Z")
+        self.assertEqual(decode(parse("duration", {}), b"\x00\x00\x00"), "0s")
+        self.assertEqual(decode(parse("float", {}), bytes.fromhex("3dcccccd")), Number("0.1"))
+        self.assertEqual(decode(parse("int", {}), b""), "")
+
+
+if __name__ == "__main__":
+    unittest.main()

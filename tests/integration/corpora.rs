@@ -1,0 +1,204 @@
+//! What Cassandra would answer: every committed corpus is extracted and compared, cell for cell, with Cassandra's own answer.
+//!
+//! A corpus is `testdata/<line>`, or a failure of the random differential test kept under `testdata/regressions`:
+//! `corpus.json`, `data/`, and per table a file of `{"row":…,"writetime":…,"ttl":…}` in the order of `SELECT`.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Json, LINES, cassport, repository, run};
+
+/// All corpora, regressions included.
+fn corpora() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        LINES.iter().map(|line| repository("testdata").join(line)).collect();
+    if let Ok(kept) = std::fs::read_dir(repository("testdata/regressions")) {
+        found.extend(kept.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
+    }
+    found.sort();
+    found
+}
+
+/// True for types whose numbers may be written with other digits that read back to the same bits.
+fn may_hold(cql_type: &str, names: &[&str]) -> bool {
+    let words = cql_type.split(|c: char| !c.is_alphanumeric() && c != '_');
+    const BUILT_IN: [&str; 27] = [
+        "ascii",
+        "bigint",
+        "blob",
+        "boolean",
+        "counter",
+        "date",
+        "decimal",
+        "double",
+        "duration",
+        "empty",
+        "float",
+        "inet",
+        "int",
+        "smallint",
+        "text",
+        "time",
+        "timestamp",
+        "timeuuid",
+        "tinyint",
+        "uuid",
+        "varint",
+        "list",
+        "set",
+        "map",
+        "tuple",
+        "frozen",
+        "vector",
+    ];
+    words.filter(|w| !w.is_empty()).any(|word| {
+        names.contains(&word)
+            || !BUILT_IN.contains(&word) && !word.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// Equal, but for the digits of floats and the spelling of addresses.
+fn same(cql_type: &str, expected: &Json, got: &Json) -> bool {
+    match (expected, got) {
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(cql_type, a, b))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|((x, a), (y, b))| {
+                    same(cql_type, &Json::Text(x.clone()), &Json::Text(y.clone()))
+                        && same(cql_type, a, b)
+                })
+        }
+        (Json::Number(a), Json::Number(b)) => a == b || same_float(cql_type, a, b),
+        (Json::Text(a), Json::Text(b)) => {
+            a == b
+                || same_float(cql_type, a, b)
+                || may_hold(cql_type, &["inet"])
+                    && matches!((a.parse::<IpAddr>(), b.parse::<IpAddr>()), (Ok(a), Ok(b)) if a == b)
+                || same_inside(cql_type, a, b)
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// Keys of maps that are themselves JSON.
+fn same_inside(cql_type: &str, a: &str, b: &str) -> bool {
+    let both = |c| a.starts_with(c) && b.starts_with(c);
+    (both('[') || both('{'))
+        && cql_type.contains("map<")
+        && same(cql_type, &Json::parse(a), &Json::parse(b))
+}
+
+fn same_float(cql_type: &str, a: &str, b: &str) -> bool {
+    let double = || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a.to_bits() == b.to_bits());
+    let float = || matches!((a.parse::<f32>(), b.parse::<f32>()), (Ok(a), Ok(b)) if a.to_bits() == b.to_bits());
+    may_hold(cql_type, &["double"]) && double() || may_hold(cql_type, &["float"]) && float()
+}
+
+struct Tally {
+    rows: usize,
+    cells: usize,
+    different: Vec<String>,
+}
+
+fn lines(text: &str) -> impl Iterator<Item = Json> {
+    text.split('\n').filter(|line| !line.is_empty()).map(Json::parse)
+}
+
+fn compare_table(corpus: &Path, output: &Path, table: &Json, tally: &mut Tally) {
+    let text = |name: &str| table.get(name).unwrap().text().to_owned();
+    let name = format!("{}.{}", text("keyspace"), text("table"));
+    let expected: Vec<Json> =
+        lines(&std::fs::read_to_string(corpus.join(text("answers"))).unwrap()).collect();
+    let directory = output.join(text("keyspace")).join(text("table"));
+    let mut files: Vec<PathBuf> = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
+        Err(_) => Vec::new(),
+    };
+    files.sort();
+    let got: Vec<Json> = files
+        .iter()
+        .flat_map(|f| lines(&std::fs::read_to_string(f).unwrap()).collect::<Vec<_>>())
+        .collect();
+    if expected.len() != got.len() {
+        tally.different.push(format!(
+            "{name}: {} rows expected, {} found",
+            expected.len(),
+            got.len()
+        ));
+    }
+    let columns = table.get("columns").unwrap().members();
+    for (n, (expected, got)) in expected.iter().zip(&got).enumerate() {
+        tally.rows += 1;
+        for (column, cql_type) in columns {
+            tally.cells += 1;
+            let wanted = expected.get("row").unwrap().get(column).unwrap();
+            let found =
+                got.get(column).unwrap_or_else(|| panic!("{name}: no column {column} in {got:?}"));
+            if !same(cql_type.text(), wanted, found) {
+                tally
+                    .different
+                    .push(format!("{name} row {n} {column}: expected {wanted:?}, found {found:?}"));
+            }
+            for what in ["writetime", "ttl"] {
+                let Some(wanted) = expected.get(what).unwrap().get(column) else { continue };
+                let found = got.get(&format!("{what}({column})"));
+                if found != Some(wanted) {
+                    tally.different.push(format!(
+                        "{name} row {n} {what}({column}): expected {wanted:?}, found {found:?}"
+                    ));
+                }
+            }
+        }
+    }
+}
+
+fn compare_corpus(corpus: &Path) -> Tally {
+    let description = Json::parse(&std::fs::read_to_string(corpus.join("corpus.json")).unwrap());
+    let Some(Json::Number(clock)) = description.get("clock") else {
+        panic!("no clock in {}", corpus.display())
+    };
+    let output = tempfile::tempdir().unwrap();
+    let mut command =
+        cassport(["extract", "--profile", "jsonl", "--metadata", "cell", "--now", clock.as_str()]);
+    command
+        .arg("--data-dir")
+        .arg(corpus.join("data"))
+        .arg("--output")
+        .arg(output.path().join("out"));
+    let tables = description.get("tables").unwrap().elements();
+    for table in tables {
+        let text = |name: &str| table.get(name).unwrap().text();
+        command.arg("-t").arg(format!("{}.{}", text("keyspace"), text("table")));
+    }
+    run(command, 0);
+    let mut tally = Tally { rows: 0, cells: 0, different: Vec::new() };
+    for table in tables {
+        compare_table(corpus, &output.path().join("out"), table, &mut tally);
+    }
+    tally
+}
+
+#[test]
+fn what_cassandra_would_answer() {
+    let mut different = Vec::new();
+    for corpus in corpora() {
+        let tally = compare_corpus(&corpus);
+        println!("{}: {} rows, {} cells compared", corpus.display(), tally.rows, tally.cells);
+        assert!(tally.cells > 0, "{} has nothing to compare", corpus.display());
+        different.extend(tally.different.into_iter().map(|d| format!("{}: {d}", corpus.display())));
+    }
+    assert!(different.is_empty(), "{} cells differ:\n{}", different.len(), different.join("\n"));
+}
+
+#[test]
+fn the_comparison_sees_a_difference() {
+    let parse = Json::parse;
+    assert!(same("double", &parse("1.0E-5"), &parse("1e-5")));
+    assert!(!same("decimal", &parse("1.0"), &parse("1.00")));
+    assert!(!same("double", &parse("0.0"), &parse("-0.0")));
+    assert!(same("list<inet>", &parse("[\"0:0:0:0:0:0:0:1\"]"), &parse("[\"::1\"]")));
+    assert!(!same("text", &parse("\"0:0:0:0:0:0:0:1\""), &parse("\"::1\"")));
+    assert!(!same("int", &parse("null"), &parse("0")));
+}

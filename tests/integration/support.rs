@@ -1,0 +1,215 @@
+//! What the integration tests share: the binary, the committed corpora, JSON whose numbers keep their text.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The lines of Cassandra that `testdata` has a corpus of.
+pub(crate) const LINES: [&str; 5] = ["3.0", "3.11", "4.0", "4.1", "5.0"];
+
+/// A path below the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Files that are shared beside the repository and not part of it; none with a loud word where they are absent.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let root =
+        std::env::var_os("CASSPORT_SHARED").map_or_else(|| repository("../shared"), PathBuf::from);
+    let found = root.join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    eprintln!("SKIPPED: {} is not there", found.display());
+    None
+}
+
+/// The binary with `arguments`, and nothing of the caller's configuration.
+pub(crate) fn cassport<I: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = I>,
+) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cassport"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CASSPORT_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+/// Runs a command and fails with both of its streams unless it ends with `code`.
+pub(crate) fn run(mut command: Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{command:?}\nstdout: {}\nstderr: {}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// All files below `directory` with their content, by name.
+pub(crate) fn tree(directory: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    fn walk(root: &Path, at: &Path, out: &mut std::collections::BTreeMap<String, Vec<u8>>) {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(root, &path, out);
+            } else {
+                let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+                out.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut out = std::collections::BTreeMap::new();
+    walk(directory, directory, &mut out);
+    out
+}
+
+/// Copies a directory.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// JSON whose numbers keep their text and whose objects keep their order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Json {
+    Null,
+    Bool(bool),
+    Number(String),
+    Text(String),
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Parses one document.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut parser = JsonParser { text, pos: 0 };
+        let value = parser.value();
+        parser.blanks();
+        assert_eq!(parser.pos, text.len(), "text behind the JSON: {text}");
+        value
+    }
+
+    /// The member `name` of an object.
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => {
+                members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The members of an object.
+    pub(crate) fn members(&self) -> &[(String, Self)] {
+        match self {
+            Self::Object(members) => members,
+            other => panic!("not an object: {other:?}"),
+        }
+    }
+
+    /// The elements of an array.
+    pub(crate) fn elements(&self) -> &[Self] {
+        match self {
+            Self::Array(elements) => elements,
+            other => panic!("not an array: {other:?}"),
+        }
+    }
+
+    /// A text.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            other => panic!("not a text: {other:?}"),
+        }
+    }
+}
+
+struct JsonParser<'a> {
+    text: &'a str,
+    pos: usize,
+}
+
+impl JsonParser<'_> {
+    fn blanks(&mut self) {
+        while self.peek().is_some_and(|c| c.is_ascii_whitespace()) {
+            self.pos += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.pos).copied()
+    }
+
+    fn eat(&mut self, c: u8) -> bool {
+        self.blanks();
+        let found = self.peek() == Some(c);
+        self.pos += usize::from(found);
+        found
+    }
+
+    fn value(&mut self) -> Json {
+        self.blanks();
+        match self.peek().unwrap_or_else(|| panic!("no value in {}", self.text)) {
+            b'{' => {
+                self.pos += 1;
+                let mut members = Vec::new();
+                while !self.eat(b'}') {
+                    let Json::Text(name) = self.value() else { panic!("a name that is no text") };
+                    assert!(self.eat(b':'));
+                    members.push((name, self.value()));
+                    self.eat(b',');
+                }
+                Json::Object(members)
+            }
+            b'[' => {
+                self.pos += 1;
+                let mut elements = Vec::new();
+                while !self.eat(b']') {
+                    elements.push(self.value());
+                    self.eat(b',');
+                }
+                Json::Array(elements)
+            }
+            b'"' => {
+                let start = self.pos;
+                self.pos += 1;
+                while self.peek() != Some(b'"') {
+                    self.pos += if self.peek() == Some(b'\\') { 2 } else { 1 };
+                }
+                self.pos += 1;
+                let literal = &self.text.as_bytes()[start..self.pos];
+                Json::Text(serde_json::from_slice(literal).unwrap())
+            }
+            _ => {
+                let start = self.pos;
+                while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
+                {
+                    self.pos += 1;
+                }
+                match std::str::from_utf8(&self.text.as_bytes()[start..self.pos]).unwrap() {
+                    "null" => Json::Null,
+                    "true" => Json::Bool(true),
+                    "false" => Json::Bool(false),
+                    number => {
+                        assert!(!number.is_empty(), "no value at {start} of {}", self.text);
+                        Json::Number(number.to_owned())
+                    }
+                }
+            }
+        }
+    }
+}
