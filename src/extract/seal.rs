@@ -8,12 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::coverage::{Claim, check_coverage};
 use crate::dht::TokenRange;
 use crate::error::{Error, Result};
-use crate::output::dms::{ColumnRole, DmsColumn, DmsTable, DmsTarget, dms_type, write_dms_files};
+use crate::output::dms::{
+    ColumnRole, DmsColumn, DmsTable, DmsTarget, asked_type, dms_type, write_dms_files,
+};
 use crate::output::manifest::{
     FORMAT_VERSION, FileEntry, Manifest, ManifestColumn, ManifestTable, OutputColumnKind,
     RecordDigest, TableCounters, TokenInterval, read_json, tool, write_json,
 };
-use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, SCHEMA, agent_file, table_folder};
+use crate::output::names::{
+    AGENTS, COMPLETE, OWN, RUN, SCHEMA, SORT_KEY_COLUMN, agent_file, table_folder,
+};
 use crate::output::run::RunInfo;
 use crate::output::state::{Complete, CompleteTable};
 use crate::progress::{Events, Report};
@@ -446,7 +450,7 @@ fn dms_table(table: &SealedTable) -> Result<DmsTable> {
     let column = |column: &ManifestColumn| {
         let column_type = match &column.column_type {
             None => dms_type(&column.cql_type, &column.stats),
-            Some(text) => text.parse().map_err(|words| {
+            Some(asked) => asked_type(asked, &column.cql_type, &column.stats).map_err(|words| {
                 let name = format!("{}.{}.{}", table.keyspace, table.table, column.name);
                 Error::usage(format!("--column-type {name}: {words}"))
             })?,
@@ -459,8 +463,10 @@ fn dms_table(table: &SealedTable) -> Result<DmsTable> {
                 OutputColumnKind::Static
                 | OutputColumnKind::Regular
                 | OutputColumnKind::Metadata => ColumnRole::Other,
-                OutputColumnKind::GeneratedPartitionKey => ColumnRole::GeneratedPartitionKey,
-                OutputColumnKind::GeneratedSortKey => ColumnRole::GeneratedSortKey,
+                OutputColumnKind::CompositeKey if column.name == SORT_KEY_COLUMN => {
+                    ColumnRole::GeneratedSortKey
+                }
+                OutputColumnKind::CompositeKey => ColumnRole::GeneratedPartitionKey,
             },
             column_type,
             max_bytes: column.stats.max_bytes,

@@ -133,10 +133,8 @@ pub enum OutputColumnKind {
     Regular,
     /// Write times, TTLs, the expires column, `Op` and `cp_ts`.
     Metadata,
-    /// `cp_pk`: the whole partition key as one text.
-    GeneratedPartitionKey,
-    /// `cp_sk`: the whole clustering as one text.
-    GeneratedSortKey,
+    /// `cp_pk` and `cp_sk`: the whole partition key or clustering as one text.
+    CompositeKey,
 }
 
 /// What the values of a column were like; decides the target's type, never the text.
@@ -147,6 +145,9 @@ pub struct ColumnStats {
     pub max_bytes: u64,
     /// `varint`, `decimal`: most digits of a value in plain notation, on both sides of the point. None if there was no value.
     pub max_digits: Option<u64>,
+    /// `decimal`: most digits before the point; where it is missing, `max_digits` stands for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_integer_digits: Option<u64>,
     /// `decimal`: most digits behind the point.
     pub max_scale: Option<u64>,
     /// `float`, `double`: values that are not finite.
@@ -157,6 +158,12 @@ impl ColumnStats {
     /// Adds what was seen elsewhere.
     pub fn merge(&mut self, other: &Self) {
         self.max_bytes = self.max_bytes.max(other.max_bytes);
+        // An agent that saw numbers and does not say it makes it unknown for all.
+        self.max_integer_digits = match (self.max_integer_digits, other.max_integer_digits) {
+            (None, _) if self.max_digits.is_some() => None,
+            (_, None) if other.max_digits.is_some() => None,
+            (ours, theirs) => ours.max(theirs),
+        };
         self.max_digits = self.max_digits.max(other.max_digits);
         self.max_scale = self.max_scale.max(other.max_scale);
         self.non_finite = self.non_finite.saturating_add(other.non_finite);

@@ -80,11 +80,25 @@ fn digests_do_not_depend_on_order_or_on_files() {
 
 #[test]
 fn column_statistics_keep_the_greatest() {
-    let mut stats =
-        ColumnStats { max_bytes: 3, max_digits: None, max_scale: Some(2), non_finite: 1 };
-    stats.merge(&ColumnStats { max_bytes: 2, max_digits: Some(9), max_scale: None, non_finite: 4 });
-    let sum = ColumnStats { max_bytes: 3, max_digits: Some(9), max_scale: Some(2), non_finite: 5 };
-    assert_eq!(stats, sum);
+    let stats = |max_bytes, max_digits, max_integer_digits, max_scale, non_finite| ColumnStats {
+        max_bytes,
+        max_digits,
+        max_integer_digits,
+        max_scale,
+        non_finite,
+    };
+    let merged = |mut a: ColumnStats, b: ColumnStats| {
+        a.merge(&b);
+        a
+    };
+    let none = ColumnStats::default();
+    let (a, b) = (stats(3, Some(4), Some(2), Some(2), 1), stats(2, Some(9), Some(9), None, 4));
+    assert_eq!(merged(a, b), stats(3, Some(9), Some(9), Some(2), 5));
+    assert_eq!(merged(a, none), a);
+    assert_eq!(merged(none, a), a);
+    let unsaid = stats(1, Some(7), None, None, 0);
+    assert_eq!(merged(a, unsaid).max_integer_digits, None);
+    assert_eq!(merged(unsaid, a).max_integer_digits, None);
 }
 
 #[test]

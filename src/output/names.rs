@@ -15,6 +15,11 @@ pub const AGENTS: &str = "_cassport/agents/";
 /// Where `sequence` writes changes for DMS.
 pub const CDC_PATH: &str = "cdc-changes";
 
+/// The whole partition key as one text.
+pub const PARTITION_KEY_COLUMN: &str = "cp_pk";
+/// The whole clustering as one text.
+pub const SORT_KEY_COLUMN: &str = "cp_sk";
+
 /// Greatest agent number: three hex digits.
 pub const MAX_AGENT: u32 = 0xfff;
 /// Greatest split number: five hex digits.

@@ -235,10 +235,25 @@ pub fn dms_type(cql: &str, stats: &ColumnStats) -> DmsType {
     }
 }
 
-/// NUMERIC if every value surely fits: the value with most digits may have none of them behind the point, so that its
-/// digits and the scale add up.
+/// The type of a column for which `--column-type` (or the writer of the records) says `asked`. `NUMERIC` alone leaves
+/// precision and scale to the values, and STRING keeps the length that the CQL type has.
+pub fn asked_type(asked: &str, cql: &str, stats: &ColumnStats) -> Result<DmsType, String> {
+    let by_rule = DmsType::String { length: None };
+    if asked.trim().eq_ignore_ascii_case("NUMERIC") {
+        return Ok(decimal_type(stats).unwrap_or(by_rule));
+    }
+    let asked = asked.parse()?;
+    match dms_type(cql, stats) {
+        fixed @ DmsType::String { length: Some(_) } if asked == by_rule => Ok(fixed),
+        _ => Ok(asked),
+    }
+}
+
+/// NUMERIC if every value surely fits: the value with most digits before the point and the one with most behind it may
+/// be two.
 fn decimal_type(stats: &ColumnStats) -> Option<DmsType> {
-    let (digits, scale) = (stats.max_digits.unwrap_or(0), stats.max_scale.unwrap_or(0));
+    let digits = stats.max_integer_digits.or(stats.max_digits).unwrap_or(0);
+    let scale = stats.max_scale.unwrap_or(0);
     [scale.max(SPARE_SCALE), scale]
         .into_iter()
         .find(|scale| *scale <= MAX_SCALE && digits.saturating_add(*scale) <= MAX_PRECISION)
@@ -268,7 +283,12 @@ mod tests {
     use super::*;
 
     fn of(cql: &str, digits: Option<u64>, scale: Option<u64>, non_finite: u64) -> String {
-        let stats = ColumnStats { max_bytes: 0, max_digits: digits, max_scale: scale, non_finite };
+        let stats = ColumnStats {
+            max_digits: digits,
+            max_scale: scale,
+            non_finite,
+            ..ColumnStats::default()
+        };
         dms_type(cql, &stats).to_string()
     }
 
@@ -318,6 +338,28 @@ mod tests {
         assert_eq!(of("decimal", Some(u64::MAX), Some(5), 0), "STRING");
         assert_eq!(of("float", None, None, 1), "STRING");
         assert_eq!(of("double", None, None, 1), "STRING");
+    }
+
+    #[test]
+    fn what_is_asked_for_wins() {
+        let stats = ColumnStats {
+            max_digits: Some(40),
+            max_integer_digits: Some(20),
+            max_scale: Some(18),
+            ..ColumnStats::default()
+        };
+        let of = |asked, cql| asked_type(asked, cql, &stats).unwrap().to_string();
+        assert_eq!(of("NUMERIC", "decimal"), "NUMERIC(38,18)");
+        assert_eq!(of("numeric(20,4)", "decimal"), "NUMERIC(20,4)");
+        assert_eq!(of("NUMERIC(38,0)", "varint"), "NUMERIC(38,0)");
+        assert_eq!(of("REAL8", "double"), "REAL8");
+        assert_eq!(of("INT8", "timestamp"), "INT8");
+        assert_eq!(of("STRING", "uuid"), "STRING(36)");
+        assert_eq!(of("STRING(50)", "uuid"), "STRING(50)");
+        assert_eq!(of("STRING", "text"), "STRING");
+        let many = ColumnStats { max_integer_digits: Some(21), ..stats };
+        assert_eq!(asked_type("NUMERIC", "decimal", &many), Ok(DmsType::String { length: None }));
+        assert!(asked_type("TEXT", "text", &stats).is_err());
     }
 
     #[test]
