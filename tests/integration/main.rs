@@ -1,5 +1,17 @@
 //! All integration tests are one program: they share what is slow to build.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test ends where an assumption of its fails, in its helpers too"
+)]
+
 mod cli;
 mod corpora;
 mod corrupt;

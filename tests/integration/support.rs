@@ -200,7 +200,7 @@ impl JsonParser<'_> {
                 {
                     self.pos += 1;
                 }
-                match std::str::from_utf8(&self.text.as_bytes()[start..self.pos]).unwrap() {
+                match &self.text[start..self.pos] {
                     "null" => Json::Null,
                     "true" => Json::Bool(true),
                     "false" => Json::Bool(false),
