@@ -141,7 +141,7 @@ fn rows(table: &TableMetadata) -> Anyhow<Data> {
                 }
                 CqlType::Int => u32::try_from(random % 10_000)?.to_be_bytes().to_vec(),
                 CqlType::Bigint => (random * 1000).to_be_bytes().to_vec(),
-                CqlType::Boolean => vec![u8::from(random % 2 == 0)],
+                CqlType::Boolean => vec![u8::from(random.is_multiple_of(2))],
                 CqlType::Timestamp => (at + random % 86_400_000).to_be_bytes().to_vec(),
                 CqlType::Blob => numbers.text(96),
                 CqlType::Set { .. } => {
