@@ -6,9 +6,9 @@
 use super::buffer::TextBuffer;
 use super::dates::DateTables;
 use super::json::{JsonStyle, JsonWriter};
-use super::scalar::{Cause, Form, Written, put_scalar};
+use super::scalar::{Cause, Form, Written, put_scalar_here};
 use super::stats::Notes;
-use super::text::{Piece, copy_unless, valid_text};
+use super::text::{Piece, Special, copy_unless, equal_to, valid_text};
 use crate::cql::CqlType;
 
 /// What differs between CSV profiles.
@@ -32,10 +32,17 @@ pub(super) enum Shown {
 }
 
 /// Bytes that need quotes, and those of other than ASCII, which must be valid first.
-#[inline(always)]
-fn is_special(b: u8) -> bool {
-    // No short cuts: they would be branches, and the chunk is to be compared as a vector.
-    (b >= 0x80) | (b == b'"') | (b == b',') | (b == b'\n') | (b == b'\r')
+#[derive(Debug)]
+pub(super) struct InCsv;
+
+impl Special for InCsv {
+    #[inline(always)]
+    fn mark(word: u64) -> u64 {
+        word | equal_to(word, b'"')
+            | equal_to(word, b',')
+            | equal_to(word, b'\n')
+            | equal_to(word, b'\r')
+    }
 }
 
 impl CsvStyle {
@@ -52,7 +59,7 @@ impl CsvStyle {
             && first > b' '
             && last > b' '
             && *text.bytes != *self.null_token
-            && copy_unless(out, text, is_special)
+            && copy_unless::<InCsv>(out, text)
         {
             return Ok(());
         }
@@ -111,7 +118,7 @@ impl CsvStyle {
             Form::Json | Form::JsonFields => {
                 self.put_json(out, tables, notes, |json| json.value(cql_type, value))?;
             }
-            _ => put_scalar(out, tables, form, value.bytes, notes)?,
+            _ => put_scalar_here(out, tables, form, value.bytes, notes)?,
         }
         Ok(Shown::Value)
     }

@@ -22,15 +22,14 @@ const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// `YYYY-MM-DD` and six bytes to fill up.
 static DAYS: LazyLock<Vec<[u8; 16]>> = LazyLock::new(|| {
+    let mut out = TextBuffer::default();
     (0..TABLE_DAYS)
         .map(|day| {
-            let mut out = TextBuffer::default();
+            out.truncate(0);
             put_computed_day(&mut out, day);
-            out.written().first_chunk::<10>().map_or([b' '; 16], |text| {
-                let mut padded = [b' '; 16];
-                padded.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-                padded
-            })
+            let mut text = [b' '; 16];
+            text.iter_mut().zip(out.written()).for_each(|(to, from)| *to = *from);
+            text
         })
         .collect()
 });

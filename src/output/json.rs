@@ -8,7 +8,7 @@ use super::scalar::{
     Cause, Form, NumberLimit, TimestampForm, Written, day, fixed, millis, put_scalar,
 };
 use super::stats::Notes;
-use super::text::{Piece, copy_unless, put_hex, valid_text};
+use super::text::{Piece, Special, below, copy_unless, equal_to, put_hex, valid_text};
 use crate::cql::{CqlType, UdtType};
 use crate::io::ByteReader;
 use crate::rows::{Cell, Span};
@@ -40,9 +40,14 @@ pub(super) struct JsonWriter<'o, const CSV: bool> {
 }
 
 /// Bytes that a JSON string of ours cannot have as they are, and those of other than ASCII, which must be valid first.
-#[inline(always)]
-fn is_special(b: u8) -> bool {
-    (b.wrapping_sub(0x20) >= 0x60) | (b == b'"') | (b == b'\\')
+#[derive(Debug)]
+pub(super) struct InJson;
+
+impl Special for InJson {
+    #[inline(always)]
+    fn mark(word: u64) -> u64 {
+        word | equal_to(word, b'"') | equal_to(word, b'\\') | below(word, 0x20)
+    }
 }
 
 impl<const CSV: bool> JsonWriter<'_, CSV> {
@@ -81,7 +86,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
     #[inline]
     pub(super) fn string(&mut self, text: Piece<'_>, ascii: bool) -> Written {
         self.quote();
-        if !copy_unless(self.out, text, is_special) {
+        if !copy_unless::<InJson>(self.out, text) {
             self.escaped(valid_text(text.bytes, ascii)?);
         }
         self.quote();
@@ -162,7 +167,6 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         self.any(cql_type, value, true)
     }
 
-    #[inline]
     fn any(&mut self, cql_type: &CqlType, value: Piece<'_>, as_key: bool) -> Written {
         let bytes = value.bytes;
         match cql_type {
@@ -384,6 +388,15 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         Ok(r.finish("vector")?)
     }
 
+    /// An element of a collection, most often text.
+    #[inline]
+    fn element(&mut self, cql_type: &CqlType, value: Piece<'_>) -> Written {
+        match cql_type {
+            CqlType::Text => self.string(value, false),
+            _ => self.value(cql_type, value),
+        }
+    }
+
     /// A non-frozen collection or user-defined type from its cells, which are ascending by path.
     pub(super) fn cells(&mut self, cql_type: &CqlType, cells: &[Cell], data: &[u8]) -> Written {
         match cql_type {
@@ -393,7 +406,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
                     if i > 0 {
                         self.comma();
                     }
-                    self.value(element, piece_of(cell.value, data))?;
+                    self.element(element, piece_of(cell.value, data))?;
                 }
                 self.out.byte(b']');
             }
@@ -403,7 +416,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
                     if i > 0 {
                         self.comma();
                     }
-                    self.value(element, piece_of(cell.path, data))?;
+                    self.element(element, piece_of(cell.path, data))?;
                 }
                 self.out.byte(b']');
             }
@@ -413,9 +426,12 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
                     if i > 0 {
                         self.comma();
                     }
-                    self.key(key, piece_of(cell.path, data))?;
+                    match **key {
+                        CqlType::Text => self.string(piece_of(cell.path, data), false)?,
+                        _ => self.key(key, piece_of(cell.path, data))?,
+                    }
                     self.colon();
-                    self.value(value, piece_of(cell.value, data))?;
+                    self.element(value, piece_of(cell.value, data))?;
                 }
                 self.out.byte(b'}');
             }

@@ -38,6 +38,23 @@ fn upper_hex(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 15)]
 }
 
+/// Text as a component; the text of other types has nothing to escape.
+fn escape(text: &str, out: &mut TextBuffer) {
+    let escaped = |b: u8| b == b'%' || b == b'#' || b < 0x20 || b == 0x7f;
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|&b| escaped(b)) {
+        let (plain, behind) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.slice(plain);
+        let Some((special, behind)) = behind.split_first() else {
+            break;
+        };
+        out.byte(b'%');
+        out.array(&upper_hex(*special));
+        rest = behind;
+    }
+    out.slice(rest);
+}
+
 /// Writes keys; keeps its memory.
 #[derive(Debug, Default)]
 pub(super) struct KeyWriter {
@@ -64,10 +81,7 @@ impl KeyWriter {
         if index > 0 {
             self.text.byte(b'#');
         }
-        self.piece.truncate(0);
-        self.put_plain(tables, cql_type, bytes)?;
-        self.escape_piece();
-        Ok(())
+        self.put_plain(tables, cql_type, bytes)
     }
 
     /// Adds a component in a text form that sorts as its values do.
@@ -82,7 +96,6 @@ impl KeyWriter {
         if index > 0 {
             self.text.byte(b'#');
         }
-        self.piece.truncate(0);
         if bytes.is_empty() {
             return Ok(());
         }
@@ -123,19 +136,18 @@ impl KeyWriter {
             }
             CqlType::Boolean => {
                 let [truth] = fixed(bytes, "boolean")?;
-                self.piece.byte(if truth == 0 { b'0' } else { b'1' });
+                self.text.byte(if truth == 0 { b'0' } else { b'1' });
             }
             CqlType::Timeuuid => {
                 let uuid: [u8; 16] = fixed(bytes, "timeuuid")?;
                 let [l0, l1, l2, l3, m0, m1, h0, h1, ..] = uuid;
                 let time = u64::from_be_bytes([h0 & 0x0f, h1, m0, m1, l0, l1, l2, l3]);
                 self.put_ordered(time, 16);
-                self.piece.byte(b'~');
-                put_uuid(&mut self.piece, &uuid);
+                self.text.byte(b'~');
+                put_uuid(&mut self.text, &uuid);
             }
             _ => self.put_plain(tables, cql_type, bytes)?,
         }
-        self.escape_piece();
         Ok(())
     }
 
@@ -145,7 +157,7 @@ impl KeyWriter {
 
     fn put_ordered(&mut self, value: u64, digits: usize) {
         for byte in value.to_be_bytes().iter().skip(8 - digits / 2) {
-            self.piece.array(&upper_hex(*byte));
+            self.text.array(&upper_hex(*byte));
         }
     }
 
@@ -153,8 +165,7 @@ impl KeyWriter {
     fn put_plain(&mut self, tables: DateTables, cql_type: &CqlType, bytes: &[u8]) -> Written {
         let form = match cql_type {
             CqlType::Text | CqlType::Ascii => {
-                let text = valid_text(bytes, *cql_type == CqlType::Ascii)?;
-                self.piece.slice(text.as_bytes());
+                escape(valid_text(bytes, *cql_type == CqlType::Ascii)?, &mut self.text);
                 return Ok(());
             }
             CqlType::List { .. }
@@ -163,13 +174,16 @@ impl KeyWriter {
             | CqlType::Tuple(_)
             | CqlType::Udt { .. }
             | CqlType::Vector { .. } => {
-                return JsonWriter::<false> {
+                self.piece.truncate(0);
+                JsonWriter::<false> {
                     out: &mut self.piece,
                     style: KEY_JSON,
                     tables,
                     notes: &mut self.notes,
                 }
-                .value(cql_type, Piece::new(bytes));
+                .value(cql_type, Piece::new(bytes))?;
+                escape(valid_text(self.piece.written(), false)?, &mut self.text);
+                return Ok(());
             }
             CqlType::Blob
             | CqlType::Composite(_)
@@ -197,23 +211,7 @@ impl KeyWriter {
         if bytes.is_empty() {
             return Ok(());
         }
-        put_scalar(&mut self.piece, tables, form, bytes, &mut self.notes)
-    }
-
-    fn escape_piece(&mut self) {
-        let escaped = |b: u8| b == b'%' || b == b'#' || b < 0x20 || b == 0x7f;
-        let mut rest = self.piece.written();
-        while let Some(at) = rest.iter().position(|&b| escaped(b)) {
-            let (plain, behind) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-            self.text.slice(plain);
-            let Some((special, behind)) = behind.split_first() else {
-                break;
-            };
-            self.text.byte(b'%');
-            self.text.array(&upper_hex(*special));
-            rest = behind;
-        }
-        self.text.slice(rest);
+        put_scalar(&mut self.text, tables, form, bytes, &mut self.notes)
     }
 
     /// Shortens what is too long; true if it was.

@@ -103,10 +103,19 @@ pub(super) fn put_f64(out: &mut TextBuffer, value: f64) {
             put_hundredths(out, hundredths);
             return;
         }
-        out.short(zmij::Buffer::new().format_finite(value).as_bytes());
-        return;
     }
-    put_java_notation(out, zmij::Buffer::new().format_finite(value));
+    put_long_f64(out, value);
+}
+
+#[inline(never)]
+fn put_long_f64(out: &mut TextBuffer, value: f64) {
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(value);
+    if (1.0e-3..1.0e7).contains(&value.abs()) {
+        out.short(text.as_bytes());
+    } else {
+        put_java_notation(out, text);
+    }
 }
 
 /// A finite float.

@@ -54,8 +54,10 @@ struct Pen<'a> {
 /// Sizes of the fields of the present record, and what is to be counted once it is complete.
 #[derive(Debug, Default)]
 struct Marks {
-    /// Bytes of each column's value.
-    lens: Vec<u32>,
+    /// Bytes of each column's value. Signed, as the processor has a vector maximum of signed numbers in all its versions.
+    lens: Vec<i32>,
+    /// The largest of each so far.
+    longest: Vec<i32>,
     notes: Notes,
     pending: Vec<(usize, Notes)>,
 }
@@ -81,7 +83,7 @@ impl Pen<'_> {
                     Shown::Value => self.out.len() - start - (self.out.surplus - surplus),
                 };
                 if let Some(place) = self.marks.lens.get_mut(field.index) {
-                    *place = u32::try_from(len).unwrap_or(u32::MAX);
+                    *place = i32::try_from(len).unwrap_or(i32::MAX);
                 }
             }
             Err(cause) => return Err(self.refusal(field, cause)),
@@ -131,7 +133,7 @@ impl Pen<'_> {
     }
 
     /// A value of one piece.
-    #[inline]
+    #[inline(never)]
     fn value(&mut self, field: &Field, value: Piece<'_>) -> Result<Shown, Cause> {
         if self.format.is_json {
             self.json().value(&field.cql_type, value)?;
@@ -148,7 +150,7 @@ impl Pen<'_> {
     }
 
     /// The cells of a column.
-    #[inline]
+    #[inline(always)]
     fn cells(&mut self, field: &Field, cells: &[Cell], data: &[u8]) -> Result<Shown, Cause> {
         let Some(first) = cells.first() else {
             return Ok(self.null());
@@ -156,6 +158,12 @@ impl Pen<'_> {
         if !field.multi_cell {
             return self.value(field, piece_of(first.value, data));
         }
+        self.elements(field, cells, data)
+    }
+
+    /// The cells of a collection or user-defined type.
+    #[inline(never)]
+    fn elements(&mut self, field: &Field, cells: &[Cell], data: &[u8]) -> Result<Shown, Cause> {
         if self.format.is_json {
             self.json().cells(&field.cql_type, cells, data)?;
         } else {
@@ -245,7 +253,8 @@ struct State {
 struct PartitionTexts {
     key: TextBuffer,
     composite: KeyWriter,
-    composite_shortened: bool,
+    /// `composite` as a field.
+    composite_field: TextBuffer,
     statics: TextBuffer,
     static_facts: TextBuffer,
     static_times: Option<Times>,
@@ -290,7 +299,7 @@ impl RecordWriter {
                 columns: vec![ColumnStats::default(); columns],
                 ..RecordStats::default()
             },
-            marks: Marks { lens: vec![0; columns], ..Marks::default() },
+            marks: Marks { lens: vec![0; columns], longest: vec![0; columns], ..Marks::default() },
             partition: PartitionTexts { static_is_empty: true, ..PartitionTexts::default() },
             slots: Vec::new(),
             sort_key: KeyWriter::default(),
@@ -374,8 +383,12 @@ impl RecordWriter {
     }
 
     /// What was seen so far.
-    pub fn stats(&self) -> &RecordStats {
-        &self.state.stats
+    pub fn stats(&self) -> RecordStats {
+        let mut stats = self.state.stats.clone();
+        for (column, len) in stats.columns.iter_mut().zip(&self.state.marks.longest) {
+            column.max_bytes = u64::from(len.unsigned_abs());
+        }
+        stats
     }
 }
 
@@ -384,7 +397,7 @@ impl State {
         let texts = &mut self.partition;
         texts.key.truncate(0);
         texts.composite.clear();
-        texts.composite_shortened = false;
+        texts.composite_field.truncate(0);
         texts.refusal = None;
         texts.pending.clear();
         let written = self.write_partition_key(format, key);
@@ -397,7 +410,8 @@ impl State {
 
     fn write_partition_key(&mut self, format: &RecordFormat, key: &[u8]) -> Result<(), Refusal> {
         let whole = |cause: Cause| Refusal { column: None, cause: cause.into_words() };
-        let has_composite = format.keys.iter().any(|field| field.source == Source::PartitionText);
+        let composite_field =
+            format.keys.iter().find(|field| field.source == Source::PartitionText);
         let single = format.partition.len() == 1;
         let mut r = ByteReader::new(key);
         for (i, field) in format.partition.iter().enumerate() {
@@ -417,7 +431,7 @@ impl State {
                 }
                 Ok(shown)
             })?;
-            if has_composite {
+            if composite_field.is_some() {
                 self.partition
                     .composite
                     .partition_component(i, format.tables, &field.cql_type, component)
@@ -427,8 +441,15 @@ impl State {
         if !single {
             r.finish("partition key").map_err(|e| whole(e.into()))?;
         }
-        self.partition.composite_shortened =
-            self.partition.composite.shorten(PARTITION_LIMIT).map_err(whole)?;
+        let texts = &mut self.partition;
+        if let Some(field) = composite_field {
+            let shortened = texts.composite.shorten(PARTITION_LIMIT).map_err(whole)?;
+            let mut pen = Pen { format, out: &mut texts.composite_field, marks: &mut self.marks };
+            pen.marks.notes.any |= shortened;
+            pen.marks.notes.counters.keys_shortened += u64::from(shortened);
+            let text = texts.composite.text.written();
+            pen.field(field, |pen| pen.key_text(text))?;
+        }
         Ok(())
     }
 
@@ -602,15 +623,11 @@ impl State {
         row: Option<(RowView<'_>, Option<&Cell>)>,
     ) -> Result<(), Refusal> {
         for field in &format.keys {
-            let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
             if field.source == Source::PartitionText {
-                let texts = &self.partition;
-                pen.marks.notes.any |= texts.composite_shortened;
-                pen.marks.notes.counters.keys_shortened += u64::from(texts.composite_shortened);
-                let text = texts.composite.text.written();
-                pen.field(field, |pen| pen.key_text(text))?;
+                self.out.slice(self.partition.composite_field.written());
                 continue;
             }
+            let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
             let Some((RowView { row, data }, entry)) = row else {
                 pen.field(field, |pen| pen.key_text(STATIC_SORT_KEY))?;
                 continue;
@@ -713,8 +730,8 @@ impl State {
         self.static_out.byte(b'\n');
         for field in format.static_only_fields() {
             let len = self.marks.lens.get(field.index).copied().unwrap_or_default();
-            if let Some(column) = self.stats.columns.get_mut(field.index) {
-                column.max_bytes = column.max_bytes.max(u64::from(len));
+            if let Some(longest) = self.marks.longest.get_mut(field.index) {
+                *longest = (*longest).max(len);
             }
         }
         self.count_pending(format);
@@ -728,8 +745,8 @@ impl State {
         } else {
             self.out.byte(b'\n');
         }
-        for (column, &len) in self.stats.columns.iter_mut().zip(&self.marks.lens) {
-            column.max_bytes = column.max_bytes.max(u64::from(len));
+        for (longest, &len) in self.marks.longest.iter_mut().zip(&self.marks.lens) {
+            *longest = (*longest).max(len);
         }
     }
 
@@ -738,7 +755,8 @@ impl State {
         let end = self.out.len();
         self.digest_record(start, end);
         if end - start + format.names_len > MAX_ITEM_LEN {
-            let values: u64 = self.marks.lens.iter().map(|&len| u64::from(len)).sum();
+            let lens = self.marks.lens.iter();
+            let values: u64 = lens.map(|&len| u64::from(len.unsigned_abs())).sum();
             if values + format.names_len as u64 > MAX_ITEM_LEN as u64 {
                 self.stats.counters.items_over_400_kb += 1;
             }

@@ -239,7 +239,7 @@ fn a_refused_row_leaves_nothing_behind() {
     let good = Built::default().cell(&table, "t", b"x");
     writer.write_row(good.view()).unwrap();
     let (before, digest) = (writer.buffer().to_vec(), writer.digest());
-    let stats = writer.stats().clone();
+    let stats = writer.stats();
     let nan = Built::default()
         .cell(&table, "a", &[1, 2, 3])
         .cell(&table, "d", &f64::NAN.to_be_bytes())
@@ -387,7 +387,7 @@ fn an_empty_sort_key_is_written_as_an_escape_and_a_long_one_shortened() {
     writer.write_row(Built::default().clustering(b"").view()).unwrap();
     assert_eq!(text(&mut writer), "1,,%00\n");
     writer.write_row(Built::default().clustering(&[b'x'; 2000]).view()).unwrap();
-    let counters = &writer.stats().counters;
+    let counters = writer.stats().counters;
     assert_eq!((counters.empty_sort_keys, counters.keys_shortened), (1, 1));
 }
 
@@ -584,8 +584,8 @@ fn values_no_item_can_hold_are_counted() {
     let big = vec![b'x'; MAX_ITEM_LEN];
     dms.write_row(Built::default().clustering(&int(1)).cell(&table, "v", &big).view()).unwrap();
     assert_eq!(dms.stats().counters.items_over_400_kb, 1);
-    let mut sum = dms.stats().clone();
-    sum.merge(dms.stats());
+    let mut sum = dms.stats();
+    sum.merge(&dms.stats());
     assert_eq!(sum.counters.items_over_400_kb, 2);
     assert_eq!(sum.columns[3].max_bytes, MAX_ITEM_LEN as u64);
 }

@@ -11,18 +11,21 @@ use super::types::{MAX_PRECISION, MAX_SCALE};
 use crate::error::DecodeError;
 use crate::rows::counter_total;
 
-/// Why a value cannot be written.
+/// Why a value cannot be written. One pointer, so that outcomes are handed back in a register.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cause(Box<str>);
+pub(super) struct Cause(Box<Words>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Words(String);
 
 impl Cause {
     #[cold]
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Self(words.into().into_boxed_str())
+        Self(Box::new(Words(words.into())))
     }
 
     pub(super) fn into_words(self) -> String {
-        self.0.into()
+        self.0.0
     }
 }
 
@@ -194,8 +197,19 @@ fn put_non_finite(
 }
 
 /// Writes a value of a scalar type that is no text and has bytes.
-#[inline]
 pub(super) fn put_scalar(
+    out: &mut TextBuffer,
+    tables: DateTables,
+    form: Form,
+    bytes: &[u8],
+    notes: &mut Notes,
+) -> Written {
+    put_scalar_here(out, tables, form, bytes, notes)
+}
+
+/// The same inside its caller, for the one place where all values of a row pass.
+#[inline(always)]
+pub(super) fn put_scalar_here(
     out: &mut TextBuffer,
     tables: DateTables,
     form: Form,
@@ -212,14 +226,6 @@ pub(super) fn put_scalar(
         Form::Tinyint => put_i64(out, i64::from(i8::from_be_bytes(fixed(bytes, "tinyint")?))),
         Form::Smallint => put_i64(out, i64::from(i16::from_be_bytes(fixed(bytes, "smallint")?))),
         Form::Counter => put_i64(out, counter_total(bytes)?),
-        Form::Float { finite_only } => {
-            let value = f32::from_be_bytes(fixed(bytes, "float")?);
-            if !value.is_finite() {
-                return put_non_finite(out, f64::from(value), finite_only, notes);
-            }
-            note_zero(f64::from(value), notes);
-            put_f32(out, value);
-        }
         Form::Double { finite_only } => {
             let value = f64::from_be_bytes(fixed(bytes, "double")?);
             if !value.is_finite() {
@@ -256,13 +262,36 @@ pub(super) fn put_scalar(
             }
             tables.put_day(out, day);
         }
-        Form::Time => tables.put_time(out, i64::from_be_bytes(fixed(bytes, "time")?))?,
         Form::Blob { prefix } => {
             if prefix {
                 out.array(b"0x");
             }
             put_hex(out, bytes);
         }
+        _ => put_rarer_scalar(out, tables, form, bytes, notes)?,
+    }
+    Ok(())
+}
+
+/// The same for the other types: apart, so that the common ones do not pay for their buffers.
+#[inline(never)]
+fn put_rarer_scalar(
+    out: &mut TextBuffer,
+    tables: DateTables,
+    form: Form,
+    bytes: &[u8],
+    notes: &mut Notes,
+) -> Written {
+    match form {
+        Form::Float { finite_only } => {
+            let value = f32::from_be_bytes(fixed(bytes, "float")?);
+            if !value.is_finite() {
+                return put_non_finite(out, f64::from(value), finite_only, notes);
+            }
+            note_zero(f64::from(value), notes);
+            put_f32(out, value);
+        }
+        Form::Time => tables.put_time(out, i64::from_be_bytes(fixed(bytes, "time")?))?,
         Form::Varint(limit) => put_limited_varint(out, bytes, limit, notes)?,
         Form::Decimal { plain, limit } => put_decimal(out, bytes, plain, |size| {
             limit.check(size)?;
@@ -272,9 +301,7 @@ pub(super) fn put_scalar(
         Form::Inet => put_inet(out, bytes)?,
         Form::Duration => put_duration(out, bytes)?,
         Form::Empty => return Err(Cause::new("a value of the type without values has bytes")),
-        Form::Text { .. } | Form::Json | Form::JsonFields => {
-            return Err(Cause::new("a value of this type has no text of its own"));
-        }
+        _ => return Err(Cause::new("a value of this type has no text of its own")),
     }
     Ok(())
 }

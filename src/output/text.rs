@@ -6,9 +6,6 @@ use super::buffer::TextBuffer;
 use super::numbers::put_u64;
 use super::scalar::{Cause, Written};
 
-/// 32 bytes of ones and 32 of zeros: the 32 from `32 - n` on keep the first `n` bytes of a chunk.
-static KEEP: [[u8; 32]; 2] = [[0xff; 32], [0; 32]];
-
 /// A value, and 32 bytes from its first one on where its surroundings have them: short text is looked at and copied
 /// as one chunk of constant size.
 #[derive(Debug, Clone, Copy)]
@@ -31,56 +28,81 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// True if `hit` is true for one of the first `len` bytes of `chunk`.
+/// 32 bytes of ones and 32 of zeros: the 32 from `32 - n` on keep the first `n` bytes of a chunk.
+static KEEP: [[u8; 32]; 2] = [[0xff; 32], [0; 32]];
+
+/// A set of bytes that text is searched for, eight at a time.
+pub(super) trait Special {
+    /// Sets the top bit of each byte of `word` that is in the set. Above the first such byte other bits may be set too.
+    ///
+    /// Made of sums and not of comparisons, of which a compiler makes vectors today and branches tomorrow.
+    fn mark(word: u64) -> u64;
+}
+
+const fn repeated(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// For [`Special::mark`]: the bytes equal to `byte`, if all are ASCII. (Only a zero borrows.)
 #[inline(always)]
-fn any_in(chunk: &[u8; 32], len: usize, hit: impl Fn(u8) -> bool) -> bool {
-    let Some(keep) =
-        KEEP.as_flattened().get(32 - len.min(32)..).and_then(|keep| keep.first_chunk::<32>())
+pub(super) fn equal_to(word: u64, byte: u8) -> u64 {
+    (word ^ repeated(byte)).wrapping_sub(repeated(1))
+}
+
+/// For [`Special::mark`]: the bytes below `byte`, if all are ASCII.
+#[inline(always)]
+pub(super) fn below(word: u64, byte: u8) -> u64 {
+    word.wrapping_sub(repeated(byte))
+}
+
+/// True if one of the first `len` bytes of `chunk` is in the set.
+#[inline(always)]
+fn any_in<S: Special>(chunk: &[u8; 32], len: usize) -> bool {
+    let from = 32_usize.saturating_sub(len);
+    let Some(keep) = KEEP.as_flattened().get(from..).and_then(|keep| keep.first_chunk::<32>())
     else {
         return true;
     };
-    // Without a branch, so that it becomes vector compares.
-    chunk
-        .iter()
-        .zip(keep)
-        .fold(0_u8, |seen, (&b, keep)| seen | (u8::from(hit(b)).wrapping_neg() & keep))
-        != 0
+    let words = chunk.as_chunks::<8>().0.iter().zip(keep.as_chunks::<8>().0);
+    let marks = words.fold(0, |marks, (word, keep)| {
+        // The first byte in the lowest bits: borrows go from there upwards, to what is behind.
+        marks | S::mark(u64::from_le_bytes(*word)) & u64::from_le_bytes(*keep)
+    });
+    marks & repeated(0x80) != 0
 }
 
-/// Copies `text` if `hit` is false for all of its bytes; else leaves `out` as it is and returns false.
+/// Copies `text` if it has no byte of the set; else leaves `out` as it is and returns false.
 #[inline(always)]
-pub(super) fn copy_unless(
-    out: &mut TextBuffer,
-    text: Piece<'_>,
-    hit: impl Fn(u8) -> bool + Copy,
-) -> bool {
+pub(super) fn copy_unless<S: Special>(out: &mut TextBuffer, text: Piece<'_>) -> bool {
     let len = text.bytes.len();
-    if len <= 32 {
-        let mut own = [0_u8; 32];
-        let chunk = match text.window {
-            Some(window) => window,
-            None => {
-                own.iter_mut().zip(text.bytes).for_each(|(to, from)| *to = *from);
-                &own
-            }
-        };
-        if any_in(chunk, len, hit) {
-            return false;
-        }
-        out.chunk(chunk, len);
-        return true;
+    if len > 32 {
+        return copy_long_unless::<S>(out, text.bytes);
     }
-    copy_long_unless(out, text.bytes, hit)
+    let Some(chunk) = text.window else {
+        return copy_last_unless::<S>(out, text.bytes);
+    };
+    if any_in::<S>(chunk, len) {
+        return false;
+    }
+    out.chunk(chunk, len);
+    true
+}
+
+/// For short text at the very end of its surroundings.
+#[cold]
+fn copy_last_unless<S: Special>(out: &mut TextBuffer, bytes: &[u8]) -> bool {
+    if bytes.iter().any(|&b| S::mark(u64::from(b) | repeated(b'a') << 8) & 0x80 != 0) {
+        return false;
+    }
+    out.slice(bytes);
+    true
 }
 
 #[inline]
-fn copy_long_unless(out: &mut TextBuffer, bytes: &[u8], hit: impl Fn(u8) -> bool + Copy) -> bool {
+fn copy_long_unless<S: Special>(out: &mut TextBuffer, bytes: &[u8]) -> bool {
     let (chunks, _) = bytes.as_chunks::<32>();
-    let last = bytes.last_chunk::<32>();
-    for chunk in chunks.iter().chain(last) {
-        if any_in(chunk, 32, hit) {
-            return false;
-        }
+    if chunks.iter().chain(bytes.last_chunk()).any(|chunk| any_in::<S>(chunk, 32)) {
+        return false;
     }
     out.slice(bytes);
     true
@@ -221,19 +243,32 @@ mod tests {
         assert!(put_inet(&mut out, &[0; 12]).is_err());
     }
 
-    #[test]
-    fn a_hit_is_found_at_every_place_and_behind_the_value_it_is_none() {
+    fn check<S: Special>(contains: fn(u8) -> bool) {
+        for b in 0..=255 {
+            for at in 0..32 {
+                let mut chunk = [b'a'; 32];
+                chunk[at] = b;
+                assert_eq!(any_in::<S>(&chunk, 32), contains(b), "{b:#x} at {at}");
+                assert!(!any_in::<S>(&chunk, at), "{b:#x} behind {at} bytes");
+            }
+        }
         for len in 0..100 {
             for at in 0..len + 5 {
                 let mut data = vec![b'a'; len + 40];
                 data[at] = b'"';
                 let mut out = TextBuffer::default();
                 for piece in [Piece::within(&data, len), Piece::new(&data[..len])] {
-                    let copied = copy_unless(&mut out, piece, |b| b == b'"');
+                    let copied = copy_unless::<S>(&mut out, piece);
                     assert_eq!(copied, at >= len, "{at} of {len}");
                     assert_eq!(out.take().len(), if copied { len } else { 0 });
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_hit_is_found_at_every_place_and_behind_the_value_it_is_none() {
+        check::<super::super::csv::InCsv>(|b| matches!(b, 0x80..|b'"'| b',' | b'\n' | b'\r'));
+        check::<super::super::json::InJson>(|b| matches!(b, 0..0x20 | 0x80.. | b'"' | b'\\'));
     }
 }
