@@ -207,6 +207,14 @@ impl SstableReader {
             }
             stream.consume(head.len);
             let mut previous = head.len as u64;
+            if self.codec.has_static() {
+                // The first row counts its distance from the key, over the static row.
+                let step = self.read_unfiltered(&mut stream, &mut decoder, 0, &mut row)?;
+                if let Step::Row(len) = step {
+                    stream.consume(len);
+                    previous += len as u64;
+                }
+            }
             loop {
                 let step = self.read_unfiltered(&mut stream, &mut decoder, previous, &mut row)?;
                 let len = match step {
@@ -306,3 +314,7 @@ impl SstableReader {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

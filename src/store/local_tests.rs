@@ -48,6 +48,7 @@ fn an_object_that_is_dropped_or_aborted_leaves_nothing_and_the_old_one_stays() {
     let mut writer = store.create("t/a").unwrap();
     writer.write_all(b"new").unwrap();
     drop(writer);
+    assert_eq!(files_below(store.root()), ["a"]);
     let mut writer = store.create("t/a").unwrap();
     writer.write_all(b"new").unwrap();
     writer.abort().unwrap();

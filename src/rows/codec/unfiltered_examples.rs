@@ -522,7 +522,7 @@ fn rows_that_no_release_writes_are_errors() {
         ("0c 00 00000001 05 07 00 00 00 03", 7, "a TTL of zero"),
         ("84 04 00 00000001 03 07 00 03", 7, "unknown extended flags"),
         ("04 00 00000001 03 06 00 03", 7, "size of the one before"),
-        ("04 00 00000001 03 07 00 04", 7, "a subset with a column that is not there"),
+        ("04 00 00000001 03 07 00 07", 7, "a subset with a column that is not there"),
         ("04 00 00000001 04 07 00 03 00", 7, "a byte too many"),
         ("04 00 00000001 02 07 00", 7, "a byte too few"),
         ("04 00 00000001 08 07 00 02 28 00000005", 7, "unknown cell flags"),
