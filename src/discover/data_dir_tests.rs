@@ -165,7 +165,7 @@ fn logs_count_in_the_table_folder_only_and_backups_come_once() {
     let dir = tempfile::tempdir().unwrap();
     let table = dir.path().join(format!("ks/t-{ID}"));
     make(&table, &[1, 2]);
-    make(&table.join("backups"), &[2, 3]);
+    make(&table.join("backups"), &[1, 2, 3]);
     make(&table.join("snapshots/mon"), &[2]);
     let log = super::super::txn_log::record_line("ADD", "/old/ks/t/nb-2-big-", 0, 0);
     for folder in [table.clone(), table.join("snapshots/mon")] {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::schema::{
     ColumnKind, ColumnMetadata, CompactKind, DEFAULT_GC_GRACE_SECONDS, DroppedColumn,
     IndexMetadata, KeyspaceMetadata, RawFields, Schema, TableId, TableMetadata, ViewMetadata,
-    map_literal, parse_schema, resolve_types, text_literal,
+    map_literal, parse_schema, resolve_types, text_literal, was_multi_cell,
 };
 
 /// The tables we read. Ids are MD5 name UUIDs of keyspace and table, the same on every node.
@@ -305,10 +305,7 @@ fn read_parts(
         let millis = row.bigint("dropped_time")?.unwrap_or(i64::MAX);
         parts.entry(key).or_default().dropped.push(DroppedColumn {
             name,
-            // A dropped user-defined type is recorded as a tuple, and only `frozen<…>` around it tells how it was stored.
-            multi_cell: cql_type.is_multi_cell()
-                || matches!(cql_type, CqlType::Tuple(_))
-                    && !text.trim_start().starts_with("frozen<"),
+            multi_cell: was_multi_cell(&cql_type, &text),
             cql_type,
             kind: column_kind(&row)?,
             dropped_micros: millis.saturating_mul(1000),

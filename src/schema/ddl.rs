@@ -229,7 +229,15 @@ fn write_table(out: &mut String, table: &TableMetadata) -> fmt::Result {
         let is_static =
             column.kind == ColumnKind::Static && table.compact != CompactKind::StaticCompact;
         let suffix = if is_static { " static" } else { "" };
-        write!(out, "\n    {} {}{suffix},", Identifier(&column.name), column.cql_type)?;
+        let text = column.cql_type.to_string();
+        let text = match &column.cql_type {
+            // A user-defined type that was not frozen; for tuples the type's own text always says so.
+            CqlType::Tuple(_) if column.multi_cell => {
+                text.strip_prefix("frozen<").and_then(|t| t.strip_suffix('>')).unwrap_or(&text)
+            }
+            _ => &text,
+        };
+        write!(out, "\n    {} {text}{suffix},", Identifier(&column.name))?;
     }
     out.push_str("\n    ");
     write_primary_key(out, plain)?;

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::user_types::{RawFields, expand_user_types, resolve_types};
+use super::user_types::{RawFields, expand_user_types, resolve_types, was_multi_cell};
 use super::{
     ColumnKind, ColumnMetadata, CompactKind, DroppedColumn, IndexMetadata, KeyspaceMetadata,
     Schema, TableId, TableMetadata, ViewMetadata,
@@ -318,11 +318,11 @@ fn build_table(raw: &RawTable, types: &Types) -> Result<TableMetadata> {
     }
     for (column, micros) in &raw.dropped {
         let is_static = column.is_static || table.compact == CompactKind::StaticCompact;
-        let expanded = expand_user_types(cql_type(raw, column, types)?);
+        let cql_type = cql_type(raw, column, types)?;
         table.dropped.push(DroppedColumn {
             name: column.name.clone(),
-            multi_cell: expanded.is_multi_cell(),
-            cql_type: expanded,
+            multi_cell: was_multi_cell(&cql_type, &column.type_text),
+            cql_type: expand_user_types(cql_type),
             kind: if is_static { ColumnKind::Static } else { ColumnKind::Regular },
             dropped_micros: micros.unwrap_or(i64::MAX),
         });

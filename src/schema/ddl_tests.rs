@@ -193,7 +193,7 @@ prop_compose! {
                     let gone = next(ColumnKind::Regular);
                     let kind = if is_static { ColumnKind::Static } else { ColumnKind::Regular };
                     let cql_type = crate::schema::user_types::expand_user_types(gone.cql_type.clone());
-                    let multi_cell = cql_type.is_multi_cell();
+                    let multi_cell = gone.cql_type.is_multi_cell();
                     let name = gone.name.clone();
                     table.dropped.push(DroppedColumn { name, cql_type, multi_cell, kind, dropped_micros });
                     if again {

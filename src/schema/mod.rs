@@ -16,4 +16,4 @@ pub use model::{
 
 pub(crate) use ddl::{map_literal, text_literal};
 pub(crate) use ddl_build::DEFAULT_GC_GRACE_SECONDS;
-pub(crate) use user_types::{RawFields, resolve_types};
+pub(crate) use user_types::{RawFields, resolve_types, was_multi_cell};

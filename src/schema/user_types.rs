@@ -129,6 +129,13 @@ pub(crate) fn expand_user_types(cql_type: CqlType) -> CqlType {
     }
 }
 
+/// True if a dropped column of this type had a cell per element. A dropped user-defined type is recorded as a tuple, and
+/// only `frozen<…>` around it tells how it was stored; tuples proper never stand without it.
+pub(crate) fn was_multi_cell(cql_type: &CqlType, text: &str) -> bool {
+    let is_tuple = matches!(cql_type, CqlType::Tuple(_));
+    cql_type.is_multi_cell() || is_tuple && !text.trim_start().starts_with("frozen")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +166,20 @@ mod tests {
         assert_eq!(types["a"].fields[1].1.to_string(), "frozen<list<int>>");
         let tuple = expand_user_types(types["a"].fields[0].1.clone());
         assert_eq!(tuple.to_string(), "frozen<tuple<frozen<map<text, frozen<tuple<int>>>>>>");
+    }
+
+    #[test]
+    fn a_dropped_tuple_without_frozen_was_a_user_defined_type() {
+        for (text, expected) in [
+            ("tuple<int, text>", true),
+            ("frozen<tuple<int, text>>", false),
+            ("map<int, text>", true),
+            ("frozen<map<int, text>>", false),
+            ("int", false),
+        ] {
+            let cql_type = parse_cql_type(text, &|_| None).unwrap();
+            assert_eq!(was_multi_cell(&cql_type, text), expected, "{text}");
+        }
     }
 
     #[test]
