@@ -64,7 +64,7 @@ impl Filter {
             let byte = bit >> 3;
             let byte = if old_order { byte ^ 7 } else { byte };
             let read = self.file.slice(HEADER_LEN + byte, 1, &mut buf)?;
-            let set = read.and_then(<[u8]>::first).is_some_and(|byte| byte >> (bit & 7) & 1 == 1);
+            let set = read.and_then(<[u8]>::first).is_some_and(|byte| (byte >> (bit & 7)) & 1 == 1);
             if !set {
                 return Ok(false);
             }
@@ -147,9 +147,12 @@ mod tests {
             let index =
                 PrimaryIndex::open(&descriptor, &validation.partitioner, ReadMode::Map).unwrap();
             let index = index.unwrap();
-            let mut entries = index.entries();
             for mode in [ReadMode::Map, ReadMode::Read] {
-                let filter = Filter::open(&descriptor, mode).unwrap().unwrap();
+                let mut entries = index.entries();
+                let Some(filter) = Filter::open(&descriptor, mode).unwrap() else {
+                    assert!((validation.bloom_filter_fp_chance - 1.0).abs() < 1e-9);
+                    continue;
+                };
                 while let Some(entry) = entries.next_entry().unwrap() {
                     assert!(filter.may_contain(entry.key).unwrap(), "{descriptor}");
                 }

@@ -111,7 +111,7 @@ impl Summary {
             .map(|number| u64::from(u32::from_le_bytes(number.try_into().unwrap_or_default())));
         let start = numbers.next().unwrap_or_default();
         let end = if is_last { self.summary_len } else { numbers.next().unwrap_or_default() };
-        let len = end.checked_sub(start).unwrap_or(0);
+        let len = end.saturating_sub(start);
         if start < 4 * self.entry_count
             || end > self.summary_len
             || !(POSITION_LEN..=POSITION_LEN + MAX_KEY_LEN).contains(&len)
