@@ -128,6 +128,7 @@ mod tests {
         for len in 0..ONE.len() {
             assert!(open("oa", &ONE[..len]).is_err(), "{len} bytes");
         }
+        assert!(open("oa", &[&ONE[..], &[0]].concat()).is_err(), "one byte more");
         for bit in 0..64 {
             let mut bytes = ONE;
             bytes[bit / 8] ^= 1 << (bit % 8);

@@ -161,8 +161,9 @@ fn every_compressor_reads_back_with_and_without_a_surplus_chunk() {
 
 #[test]
 fn scratch_serves_files_with_different_dictionaries() {
-    let dictionaries: Vec<_> = [b'a', b'b']
-        .map(|b| Arc::new(Dictionary { id: 1, bytes: [&[b; 900][..], &sample(500)].concat() }))
+    // The same words at different distances.
+    let dictionaries: Vec<_> = [900, 200]
+        .map(|len| Arc::new(Dictionary { id: 1, bytes: [sample(500), vec![b'.'; len]].concat() }))
         .to_vec();
     let data = sample(700);
     let mut decompressors = Decompressors::default();
