@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Component, Descriptor};
 
 /// The folder of shared test data, if it is there.
-pub(crate) fn fixtures_dir() -> Option<PathBuf> {
+fn fixtures_dir() -> Option<PathBuf> {
     let shared = std::env::var_os("CASSPORT_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let dir = shared.join("fixtures/apache-cassandra");
@@ -25,14 +25,23 @@ fn collect(dir: &Path, found: &mut Vec<Descriptor>) {
     }
 }
 
-/// All SSTables of the shared test data that this module reads; none, and a line that says so, if the data is not there.
+/// All SSTables of the project's corpora and of the shared test data that this module reads; a line says so where one
+/// of them is not there.
 pub(crate) fn sstables() -> Vec<Descriptor> {
-    let Some(dir) = fixtures_dir() else {
-        eprintln!("SKIPPED: no shared test data; set CASSPORT_SHARED to its folder");
-        return Vec::new();
-    };
     let mut found = Vec::new();
-    collect(&dir, &mut found);
-    assert!(found.len() >= 70, "{} SSTables in {}", found.len(), dir.display());
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    if corpora.is_dir() {
+        collect(&corpora, &mut found);
+        assert!(found.len() >= 500, "{} SSTables in {}", found.len(), corpora.display());
+    } else {
+        eprintln!("SKIPPED: no corpora in {}", corpora.display());
+    }
+    if let Some(dir) = fixtures_dir() {
+        let before = found.len();
+        collect(&dir, &mut found);
+        assert!(found.len() >= before + 70, "{} SSTables", found.len() - before);
+    } else {
+        eprintln!("SKIPPED: no shared test data; set CASSPORT_SHARED to its folder");
+    }
     found
 }

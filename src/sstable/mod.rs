@@ -7,7 +7,6 @@ pub mod big;
 mod clustering_bytes;
 mod component;
 pub mod compression;
-mod deletion_time;
 mod descriptor;
 mod digest;
 mod filter;

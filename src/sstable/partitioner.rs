@@ -67,6 +67,8 @@ mod tests {
     #[test]
     fn orders_are_those_of_cassandra() {
         assert_eq!(random_token(b"key"), 80_325_066_489_831_061_459_460_196_859_901_989_661);
+        // A digest with its first bit set.
+        assert_eq!(random_token(b"b"), 144_992_942_750_327_304_334_463_589_818_972_416_113);
         let by = |class: &str, a: &[u8], b: &[u8]| Partitioner::from_class(class).compare(a, b);
         assert_eq!(
             by("org.apache.cassandra.dht.ByteOrderedPartitioner", b"a", b"\xff"),

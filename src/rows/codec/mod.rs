@@ -7,4 +7,5 @@ mod unfiltered;
 
 pub use header::{HeaderColumn, SerializationHeader};
 pub use plan::{DroppedUdts, RowCodec, UnknownColumn};
+pub(crate) use unfiltered::read_deletion_time;
 pub use unfiltered::{PartitionHead, RowDecoder, Step};

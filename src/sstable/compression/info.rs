@@ -323,4 +323,4 @@ fn read_dictionary(r: &mut ByteReader<'_>) -> Result<Dictionary, DecodeError> {
 
 #[cfg(test)]
 #[path = "info_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -3,7 +3,7 @@ use crate::sstable::fixtures::sstables;
 use crate::sstable::{Component, Descriptor};
 
 /// Section 17.1 of the format notes: one row of a 5.0 table.
-pub(in super::super) const OA: &[u8] = b"\x00\x0dLZ4Compressor\0\0\0\0\0\0\x40\0\x7f\xff\xff\xff\
+pub(crate) const OA: &[u8] = b"\x00\x0dLZ4Compressor\0\0\0\0\0\0\x40\0\x7f\xff\xff\xff\
     \0\0\0\0\0\0\0\x11\0\0\0\x01\0\0\0\0\0\0\0\0";
 
 fn info(class: &str, version: Version, chunk_len: u32, data_len: u64, offsets: &[u64]) -> Vec<u8> {
@@ -123,6 +123,10 @@ fn real_files_read_and_their_prefixes_do_not() {
     for descriptor in sstables() {
         let path = descriptor.path(Component::CompressionInfo);
         let Descriptor { version, .. } = descriptor;
+        if !path.is_file() {
+            assert!(descriptor.path(Component::Crc).is_file(), "{descriptor}");
+            continue;
+        }
         let info = CompressionInfo::open(&path, version, ReadMode::Map).unwrap();
         assert!(info.data_len() > 0, "{}", path.display());
         let bytes = std::fs::read(&path).unwrap();

@@ -148,7 +148,7 @@ fn real_files_of_all_versions_read() {
 #[test]
 fn damaged_files_without_checksums_are_survived() {
     let chosen = |d: &crate::sstable::Descriptor| !d.version.has_metadata_checksums();
-    for descriptor in sstables().into_iter().filter(chosen).step_by(9) {
+    for descriptor in sstables().into_iter().filter(chosen).step_by(40) {
         let good = std::fs::read(descriptor.path(Component::Statistics)).unwrap();
         for len in (0..good.len()).step_by(13) {
             assert!(Statistics::decode(&good[..len], descriptor.version).is_err(), "{len} bytes");
