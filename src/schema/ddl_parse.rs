@@ -1,14 +1,15 @@
 //! Reads the schema statements of CQL: `DESCRIBE` output, `schema.cql` of snapshots, and what people write by hand.
 //!
 //! Understood are CREATE, ALTER and DROP of keyspaces, types, tables, materialized views and indexes, and USE. Other
-//! statements are skipped and noted. What the tables become is in [`super::ddl_build`].
+//! statements are skipped and noted. What the tables become is in [`super::ddl_build`]; ALTER and
+//! DROP are in [`super::ddl_alter`].
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
 use super::ddl::{Identifier, map_literal, text_literal};
-use super::ddl_build::{Draft, RawColumn, RawIndex, RawTable, RawView, add_column, drop_column};
+use super::ddl_build::{Draft, RawColumn, RawIndex, RawTable, RawView};
 use super::ddl_lexer::{Kind, Token, error_at, position, tokens};
 use super::{Schema, TableId};
 use crate::error::{Error, Result};
@@ -62,17 +63,18 @@ impl SchemaBuilder {
     }
 }
 
-struct Parser<'a> {
-    text: &'a str,
+/// A cursor over the tokens of one text.
+pub(super) struct Parser<'a> {
+    pub(super) text: &'a str,
     tokens: Vec<Token>,
-    pos: usize,
+    pub(super) pos: usize,
     keyspace: Option<String>,
-    draft: &'a mut Draft,
+    pub(super) draft: &'a mut Draft,
 }
 
 /// What `WITH` sets.
 #[derive(Default)]
-struct Properties {
+pub(super) struct Properties {
     options: BTreeMap<String, String>,
     maps: BTreeMap<String, BTreeMap<String, String>>,
     id: Option<TableId>,
@@ -81,19 +83,19 @@ struct Properties {
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> Option<&Kind> {
+    pub(super) fn peek(&self) -> Option<&Kind> {
         self.tokens.get(self.pos).map(|token| &token.kind)
     }
 
-    fn offset(&self) -> usize {
+    pub(super) fn offset(&self) -> usize {
         self.tokens.get(self.pos).map_or(self.text.len(), |token| token.start)
     }
 
-    fn error(&self, what: impl std::fmt::Display) -> Error {
+    pub(super) fn error(&self, what: impl std::fmt::Display) -> Error {
         error_at(self.text, self.offset(), what)
     }
 
-    fn expected(&self, what: &str) -> Error {
+    pub(super) fn expected(&self, what: &str) -> Error {
         let found = self.tokens.get(self.pos).and_then(|t| self.text.get(t.start..t.end));
         match found {
             Some(found) => self.error(format!("{what} expected, {found:?} found")),
@@ -101,7 +103,7 @@ impl Parser<'_> {
         }
     }
 
-    fn is_word(&self, word: &str) -> bool {
+    pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(self.peek(), Some(Kind::Word(found)) if found.eq_ignore_ascii_case(word))
     }
 
@@ -110,13 +112,13 @@ impl Parser<'_> {
         matches!(kind, Some(Kind::Word(found)) if found.eq_ignore_ascii_case(word))
     }
 
-    fn eat(&mut self, word: &str) -> bool {
+    pub(super) fn eat(&mut self, word: &str) -> bool {
         let found = self.is_word(word);
         self.pos += usize::from(found);
         found
     }
 
-    fn eat_all(&mut self, words: &[&str]) -> bool {
+    pub(super) fn eat_all(&mut self, words: &[&str]) -> bool {
         let found = words.iter().enumerate().all(|(i, word)| self.is_word_at(i, word));
         if found {
             self.pos += words.len();
@@ -124,25 +126,25 @@ impl Parser<'_> {
         found
     }
 
-    fn need(&mut self, word: &str) -> Result<()> {
+    pub(super) fn need(&mut self, word: &str) -> Result<()> {
         if self.eat(word) { Ok(()) } else { Err(self.expected(&word.to_uppercase())) }
     }
 
-    fn is_symbol(&self, symbol: char) -> bool {
+    pub(super) fn is_symbol(&self, symbol: char) -> bool {
         self.peek() == Some(&Kind::Symbol(symbol))
     }
 
-    fn eat_symbol(&mut self, symbol: char) -> bool {
+    pub(super) fn eat_symbol(&mut self, symbol: char) -> bool {
         let found = self.is_symbol(symbol);
         self.pos += usize::from(found);
         found
     }
 
-    fn need_symbol(&mut self, symbol: char) -> Result<()> {
+    pub(super) fn need_symbol(&mut self, symbol: char) -> Result<()> {
         if self.eat_symbol(symbol) { Ok(()) } else { Err(self.expected(&format!("'{symbol}'"))) }
     }
 
-    fn name(&mut self) -> Result<String> {
+    pub(super) fn name(&mut self) -> Result<String> {
         let name = match self.peek() {
             Some(Kind::Word(word)) => word.to_lowercase(),
             Some(Kind::Quoted(name)) => name.clone(),
@@ -153,7 +155,7 @@ impl Parser<'_> {
     }
 
     /// `[keyspace.]name`.
-    fn qualified(&mut self) -> Result<(String, String)> {
+    pub(super) fn qualified(&mut self) -> Result<(String, String)> {
         let at = self.offset();
         let first = self.name()?;
         if self.eat_symbol('.') {
@@ -170,7 +172,7 @@ impl Parser<'_> {
         }
     }
 
-    fn names(&mut self, open: char, close: char) -> Result<Vec<String>> {
+    pub(super) fn names(&mut self, open: char, close: char) -> Result<Vec<String>> {
         self.need_symbol(open)?;
         let mut names = Vec::new();
         while !self.eat_symbol(close) {
@@ -183,7 +185,7 @@ impl Parser<'_> {
         Ok(names)
     }
 
-    fn if_not_exists(&mut self) -> bool {
+    pub(super) fn if_not_exists(&mut self) -> bool {
         self.eat_all(&["if", "not", "exists"])
     }
 
@@ -217,7 +219,7 @@ impl Parser<'_> {
     }
 
     /// Notes a statement that is not understood by its first words, up to its name.
-    fn skip_noted(&mut self) {
+    pub(super) fn skip_noted(&mut self) {
         let from = self.pos;
         while let Some(Kind::Word(_) | Kind::Quoted(_) | Kind::Symbol('.')) = self.peek() {
             self.pos += 1;
@@ -336,7 +338,7 @@ impl Parser<'_> {
     }
 
     /// The text of a type.
-    fn type_text(&mut self) -> Result<String> {
+    pub(super) fn type_text(&mut self) -> Result<String> {
         let from = self.pos;
         self.skip_type(0)?;
         Ok(self.source(from))
@@ -365,7 +367,7 @@ impl Parser<'_> {
     }
 
     /// `name type [STATIC] [MASKED WITH …] [PRIMARY KEY]`; true if it is the primary key.
-    fn column(&mut self) -> Result<(RawColumn, bool)> {
+    pub(super) fn column(&mut self) -> Result<(RawColumn, bool)> {
         let at = position(self.text, self.offset());
         let name = self.name()?;
         let type_text = self.type_text()?;
@@ -384,7 +386,7 @@ impl Parser<'_> {
         }
     }
 
-    fn mask(&mut self) -> Result<String> {
+    pub(super) fn mask(&mut self) -> Result<String> {
         if self.eat("default") {
             return Ok("system.mask_default()".into());
         }
@@ -479,7 +481,7 @@ impl Parser<'_> {
         Err(error_at(self.text, at, what))
     }
 
-    fn apply_table(&self, table: &mut RawTable, properties: Properties) -> Result<()> {
+    pub(super) fn apply_table(&self, table: &mut RawTable, properties: Properties) -> Result<()> {
         for (column, descending) in properties.order {
             if !table.clustering.contains(&column) {
                 return Err(self.error(format!(
@@ -593,7 +595,7 @@ impl Parser<'_> {
     }
 
     /// `WITH property AND property …`, if it is there.
-    fn with(&mut self) -> Result<Properties> {
+    pub(super) fn with(&mut self) -> Result<Properties> {
         let mut properties = Properties::default();
         if !self.eat("with") {
             return Ok(properties);
@@ -680,205 +682,12 @@ impl Parser<'_> {
         self.pos += 1;
         Ok(text)
     }
-
-    fn alter(&mut self, start: usize) -> Result<()> {
-        if self.eat("keyspace") || self.eat("schema") {
-            self.eat_all(&["if", "exists"]);
-            let name = self.name()?;
-            let properties = self.with()?;
-            apply_keyspace(self.draft.keyspace(&name), properties);
-            Ok(())
-        } else if self.eat("type") {
-            self.alter_type()
-        } else if self.eat("table") || self.eat("columnfamily") {
-            self.alter_table()
-        } else if self.eat_all(&["materialized", "view"]) {
-            self.eat_all(&["if", "exists"]);
-            let (keyspace, name) = self.qualified()?;
-            let properties = self.with()?;
-            let mut table = self.take_table(&keyspace, &name)?;
-            self.apply_table(&mut table, properties)?;
-            self.draft.keyspace(&keyspace).tables.insert(name, table);
-            Ok(())
-        } else {
-            self.pos = start;
-            self.skip_noted();
-            Ok(())
-        }
-    }
-
-    fn take_table(&mut self, keyspace: &str, name: &str) -> Result<RawTable> {
-        let found = self.draft.keyspace(keyspace).tables.remove(name);
-        found.ok_or_else(|| {
-            self.error(format!("table {keyspace}.{name} is not created before it is altered"))
-        })
-    }
-
-    fn alter_type(&mut self) -> Result<()> {
-        self.eat_all(&["if", "exists"]);
-        let (keyspace, name) = self.qualified()?;
-        let Some(mut fields) = self.draft.keyspace(&keyspace).types.remove(&name) else {
-            return Err(
-                self.error(format!("type {keyspace}.{name} is not created before it is altered"))
-            );
-        };
-        if self.eat("add") {
-            let tolerant = self.if_not_exists();
-            let field = (self.name()?, self.type_text()?);
-            if !tolerant || fields.iter().all(|(name, _)| *name != field.0) {
-                fields.push(field);
-            }
-        } else if self.eat("rename") {
-            self.eat_all(&["if", "exists"]);
-            for (from, to) in self.renames()? {
-                for (name, _) in fields.iter_mut().filter(|(name, _)| *name == from) {
-                    to.clone_into(name);
-                }
-            }
-        } else if self.eat("alter") {
-            let field = self.name()?;
-            self.need("type")?;
-            let text = self.type_text()?;
-            for (_, old) in fields.iter_mut().filter(|(name, _)| *name == field) {
-                text.clone_into(old);
-            }
-        } else {
-            return Err(self.expected("ADD or RENAME"));
-        }
-        self.draft.keyspace(&keyspace).types.insert(name, fields);
-        Ok(())
-    }
-
-    fn renames(&mut self) -> Result<Vec<(String, String)>> {
-        let mut renames = Vec::new();
-        loop {
-            let from = self.name()?;
-            self.need("to")?;
-            renames.push((from, self.name()?));
-            if !self.eat("and") {
-                return Ok(renames);
-            }
-        }
-    }
-
-    fn alter_table(&mut self) -> Result<()> {
-        self.eat_all(&["if", "exists"]);
-        let (keyspace, name) = self.qualified()?;
-        let mut table = self.take_table(&keyspace, &name)?;
-        if self.eat("add") {
-            let tolerant = self.if_not_exists();
-            let bracket = self.eat_symbol('(');
-            loop {
-                let at = self.offset();
-                let (column, _) = self.column()?;
-                add_column(&mut table, column, tolerant)
-                    .map_err(|what| error_at(self.text, at, what))?;
-                if !self.eat_symbol(',') {
-                    break;
-                }
-            }
-            if bracket {
-                self.need_symbol(')')?;
-            }
-        } else if self.eat_all(&["drop", "compact", "storage"]) {
-            table.storage_dropped = true;
-        } else if self.eat("drop") {
-            self.alter_drop(&mut table)?;
-        } else if self.eat("rename") {
-            self.eat_all(&["if", "exists"]);
-            for (from, to) in self.renames()? {
-                table.rename(&from, &to);
-            }
-        } else if self.eat("alter") {
-            self.alter_column(&mut table)?;
-        } else if self.is_word("with") {
-            let properties = self.with()?;
-            self.apply_table(&mut table, properties)?;
-        } else {
-            return Err(self.expected("ADD, DROP, RENAME, ALTER or WITH"));
-        }
-        self.draft.keyspace(&keyspace).tables.insert(name, table);
-        Ok(())
-    }
-
-    fn alter_column(&mut self, table: &mut RawTable) -> Result<()> {
-        self.eat_all(&["if", "exists"]);
-        let name = self.name()?;
-        if self.eat_all(&["drop", "masked"]) {
-            table.change(&name, |column| column.mask = None);
-        } else if self.eat_all(&["masked", "with"]) {
-            let mask = self.mask()?;
-            table.change(&name, |column| column.mask = Some(mask));
-        } else {
-            self.need("type")?;
-            let text = self.type_text()?;
-            table.change(&name, |column| column.type_text = text);
-        }
-        Ok(())
-    }
-
-    fn alter_drop(&mut self, table: &mut RawTable) -> Result<()> {
-        let tolerant = self.eat_all(&["if", "exists"]);
-        let at = self.offset();
-        let names = if self.is_symbol('(') {
-            self.names('(', ')')?
-        } else {
-            let mut names = vec![self.name()?];
-            while self.eat_symbol(',') {
-                names.push(self.name()?);
-            }
-            names
-        };
-        let mut micros = None;
-        if self.eat_all(&["using", "timestamp"]) {
-            let Some(Kind::Constant(text)) = self.peek() else {
-                return Err(self.expected("a timestamp"));
-            };
-            micros = Some(text.parse().map_err(|_| self.expected("a timestamp in microseconds"))?);
-            self.pos += 1;
-        }
-        for name in names {
-            drop_column(table, &name, micros, tolerant)
-                .map_err(|what| error_at(self.text, at, what))?;
-        }
-        Ok(())
-    }
-
-    fn drop(&mut self, start: usize) -> Result<()> {
-        let kinds: [(&[&str], &str); 6] = [
-            (&["keyspace"], "keyspace"),
-            (&["schema"], "keyspace"),
-            (&["type"], "type"),
-            (&["table"], "table"),
-            (&["materialized", "view"], "table"),
-            (&["index"], "index"),
-        ];
-        let Some((_, kind)) = kinds.into_iter().find(|(words, _)| self.eat_all(words)) else {
-            self.pos = start;
-            self.skip_noted();
-            return Ok(());
-        };
-        self.eat_all(&["if", "exists"]);
-        if kind == "keyspace" {
-            let name = self.name()?;
-            self.draft.keyspaces.remove(&name);
-            return Ok(());
-        }
-        let (keyspace, name) = self.qualified()?;
-        let keyspace = self.draft.keyspace(&keyspace);
-        match kind {
-            "type" => drop(keyspace.types.remove(&name)),
-            "table" => {
-                keyspace.tables.remove(&name);
-                keyspace.indexes.retain(|index| index.table != name);
-            }
-            _ => keyspace.indexes.retain(|index| index.name != name),
-        }
-        Ok(())
-    }
 }
 
-fn apply_keyspace(keyspace: &mut super::ddl_build::RawKeyspace, mut properties: Properties) {
+pub(super) fn apply_keyspace(
+    keyspace: &mut super::ddl_build::RawKeyspace,
+    mut properties: Properties,
+) {
     if let Some(replication) = properties.maps.remove("replication") {
         keyspace.replication = replication;
     }

@@ -1,6 +1,7 @@
 //! Keyspaces, tables and columns, and the CQL that makes them.
 
 mod ddl;
+mod ddl_alter;
 mod ddl_build;
 mod ddl_lexer;
 mod ddl_parse;
