@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::merge::{MergeBooks, PartitionMerge, RowSink, TieBreak};
 use crate::output::{ColumnTypeOverride, RecordFormat, RecordWriter, Refusal};
 use crate::progress::{Books, Events, Quarantine};
+use crate::rows::codec::CellsLeftOut;
 use crate::rows::{PartitionSource, RowView};
 use crate::schema::{CompactKind, TableMetadata};
 use crate::sstable::{SstableReader, SstableScanner, WorkerRows};
@@ -152,7 +153,7 @@ impl Worker<'_> {
                 if let Some(extent) = done.extents.get_mut(i) {
                     extent.1 = extent.1.max(scanner.extent().1);
                 }
-                let (dropped, hidden) = scanner.cells_left_out();
+                let CellsLeftOut { dropped, hidden } = scanner.cells_left_out();
                 sink.books.cells_dropped += dropped;
                 sink.books.cells_hidden += hidden;
                 sink.books.cells_read += dropped + hidden;

@@ -115,6 +115,37 @@ impl TextBuffer {
         }
     }
 
+    /// Appends the first `len` bytes of `chunk` between two quotes, or between two pairs of them.
+    ///
+    /// One move of the end for all three: it is what the next piece waits for.
+    #[inline(always)]
+    pub(super) fn quoted_chunk<const DOUBLED: bool>(&mut self, chunk: &[u8; 32], len: usize) {
+        let quote = if DOUBLED { 2 } else { 1 };
+        let rest = self.bytes.get_mut(self.len..);
+        if let Some(place) = rest.and_then(|rest| rest.first_chunk_mut::<40>())
+            && let Some((before, behind)) = place.split_first_chunk_mut::<2>()
+        {
+            *before = *b"\"\"";
+            if DOUBLED {
+                if let Some(inside) = behind.first_chunk_mut::<32>() {
+                    *inside = *chunk;
+                }
+            } else if let Some(inside) = place.get_mut(1..).and_then(|p| p.first_chunk_mut::<32>())
+            {
+                *inside = *chunk;
+            }
+            let after = place.get_mut(quote + len..).and_then(|rest| rest.first_chunk_mut::<2>());
+            if let Some(after) = after {
+                *after = *b"\"\"";
+                self.len += quote + len + quote;
+                return;
+            }
+        }
+        self.slice_slow(if DOUBLED { b"\"\"" } else { b"\"" });
+        self.slice_slow(chunk.get(..len).unwrap_or(chunk));
+        self.slice_slow(if DOUBLED { b"\"\"" } else { b"\"" });
+    }
+
     /// `count` times `byte`.
     pub(super) fn repeat(&mut self, byte: u8, count: usize) {
         self.reserve(count);

@@ -74,7 +74,9 @@ impl CsvStyle {
         ascii: bool,
         notes: &mut Notes,
     ) -> Written {
-        valid_text(bytes, ascii)?;
+        if !bytes.is_ascii() {
+            valid_text(bytes, ascii)?;
+        }
         let is_token = *bytes == *self.null_token;
         if is_token && !bytes.is_empty() {
             notes.null_token();

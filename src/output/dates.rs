@@ -78,12 +78,23 @@ impl DateTables {
     /// A day, `separator`, and a time of day with milliseconds.
     #[inline]
     pub(super) fn put_millis(&self, out: &mut TextBuffer, millis: i64, separator: u8) {
-        self.put_day(out, millis.div_euclid(MILLIS_PER_DAY));
+        // Days as they lie from 1970 on need no division of signed numbers.
+        let (day, of_day) = match u64::try_from(millis) {
+            Ok(millis) => {
+                let day = millis / MILLIS_PER_DAY.unsigned_abs();
+                (day.cast_signed(), millis - day * MILLIS_PER_DAY.unsigned_abs())
+            }
+            Err(_) => (
+                millis.div_euclid(MILLIS_PER_DAY),
+                millis.rem_euclid(MILLIS_PER_DAY).unsigned_abs(),
+            ),
+        };
+        self.put_day(out, day);
         out.byte(separator);
-        let of_day = millis.rem_euclid(MILLIS_PER_DAY).unsigned_abs();
-        self.put_minute(out, of_day / 60_000);
+        let minute = of_day / 60_000;
+        self.put_minute(out, minute);
         // Of the digits 000SSmmm the last five, with a point in between.
-        let digits = (eight_digits(of_day % 60_000) | ASCII_ZEROS) >> 24;
+        let digits = (eight_digits(of_day - minute * 60_000) | ASCII_ZEROS) >> 24;
         let text = (digits & 0xffff) | (u64::from(b'.') << 16) | ((digits >> 16) << 24);
         out.chunk(&text.to_le_bytes(), 6);
     }

@@ -26,6 +26,13 @@ impl<'a> Piece<'a> {
     pub(super) fn within(rest: &'a [u8], len: usize) -> Self {
         Self { bytes: rest.get(..len).unwrap_or_default(), window: rest.first_chunk() }
     }
+
+    /// The window, if it holds all of the value and none of these bytes.
+    #[inline(always)]
+    pub(super) fn plain_chunk<S: Special>(&self) -> Option<&'a [u8; 32]> {
+        let len = self.bytes.len();
+        self.window.filter(|chunk| len <= 32 && !any_in::<S>(chunk, len))
+    }
 }
 
 /// 32 bytes of ones and 32 of zeros: the 32 from `32 - n` on keep the first `n` bytes of a chunk.
@@ -123,12 +130,33 @@ fn hex_digit(nibble: u8) -> u8 {
     nibble + b'0' + (u8::from(nibble > 9).wrapping_neg() & (b'a' - b'0' - 10))
 }
 
+/// Four bytes, the first the highest, as eight hexadecimal digits; `letters` is what `a` or `A` is more than the digit
+/// after 9.
+#[inline]
+fn hex_word(value: u32, letters: u8) -> [u8; 8] {
+    let spread = |mut v: u64| {
+        v = (v | (v << 16)) & 0x0000_ffff_0000_ffff;
+        v = (v | (v << 8)) & 0x00ff_00ff_00ff_00ff;
+        (v | (v << 4)) & 0x0f0f_0f0f_0f0f_0f0f
+    };
+    let nibbles = spread(u64::from(value));
+    // A one in each byte whose nibble is over 9.
+    let over = ((nibbles + repeated(6)) >> 4) & repeated(1);
+    (nibbles + repeated(b'0') + over * u64::from(letters)).to_be_bytes()
+}
+
+/// Eight upper-case hexadecimal digits.
+#[inline]
+pub(super) fn upper_hex_word(value: u32) -> [u8; 8] {
+    hex_word(value, b'A' - b'0' - 10)
+}
+
 /// Sixteen bytes as 32 lower-case digits.
 #[inline]
 fn hex_of_16(bytes: &[u8; 16]) -> [u8; 32] {
     let mut text = [0; 32];
-    for (pair, &b) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-        *pair = [hex_digit(b >> 4), hex_digit(b & 15)];
+    for (digits, four) in text.as_chunks_mut::<8>().0.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *digits = hex_word(u32::from_be_bytes(*four), b'a' - b'0' - 10);
     }
     text
 }
