@@ -57,8 +57,8 @@ pub(crate) struct SplitDone {
 
 /// At most this many refused rows are listed by name per split; all are counted.
 const LISTED: usize = 20;
-/// The output buffer goes to the file at this size.
-const FLUSH: usize = 1 << 20;
+/// The output buffer goes to the file at this size: small enough that its text is still in the cache of the core.
+const FLUSH: usize = 256 << 10;
 /// Partitions and rows between two looks at the cancel flag.
 const CHECK_EVERY: u32 = 4096;
 
