@@ -147,9 +147,16 @@ mod tests {
         for text in ["out", "/out", "./s3:/x", "a:b"] {
             assert_eq!(parse(text).unwrap(), Location::Directory(text.into()));
         }
-        for text in
-            ["", "s3:", "s3:/b/p", "s3://", "s3://b", "s3://bu cket/p", "s3://bucket/../x", "gs://b/p"]
-        {
+        for text in [
+            "",
+            "s3:",
+            "s3:/b/p",
+            "s3://",
+            "s3://b",
+            "s3://bu cket/p",
+            "s3://bucket/../x",
+            "gs://b/p",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

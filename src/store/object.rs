@@ -200,9 +200,19 @@ mod tests {
         {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        for bad in
-            ["", "/etc/passwd", "a//b", "a/", "../a", "a/../b", "a/.", "a/.x.tmp", "a/.x.lock", "a\0b", "a\nb"]
-        {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "a//b",
+            "a/",
+            "../a",
+            "a/../b",
+            "a/.",
+            "a/.x.tmp",
+            "a/.x.lock",
+            "a\0b",
+            "a\nb",
+        ] {
             assert!(check_name(bad).is_err(), "{bad:?}");
         }
     }

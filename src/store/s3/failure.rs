@@ -206,7 +206,8 @@ where
         if let Some(credentials) = find_source::<CredentialsError>(&error) {
             let none = matches!(
                 credentials,
-                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
+                CredentialsError::CredentialsNotLoaded(_)
+                    | CredentialsError::InvalidConfiguration(_)
             );
             let mut failure = Self::new(
                 if none { Fate::Fatal } else { Fate::Retry },
@@ -262,12 +263,22 @@ fn fate(status: u16, code: Option<&str>, readable: bool) -> Fate {
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
             return Fate::Credentials;
         }
-        "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
+        "BadDigest"
+        | "InvalidDigest"
+        | "XAmzContentSHA256Mismatch"
+        | "XAmzContentChecksumMismatch" => {
             return Fate::Damaged;
         }
-        "RequestTimeout" | "IncompleteBody" | "SlowDown" | "Throttling" | "ThrottlingException"
-        | "RequestLimitExceeded" | "TooManyRequests" | "OperationAborted"
-        | "ConditionalRequestConflict" | "InternalError" => return Fate::Retry,
+        "RequestTimeout"
+        | "IncompleteBody"
+        | "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "TooManyRequests"
+        | "OperationAborted"
+        | "ConditionalRequestConflict"
+        | "InternalError" => return Fate::Retry,
         _ => {}
     }
     match status {

@@ -190,8 +190,11 @@ impl Shared {
             Condition::Unchanged(etag) => request.if_match(etag),
         };
         let request = request.customize();
-        let request =
-            if self.is_encrypted_in_transit() { request.disable_payload_signing() } else { request };
+        let request = if self.is_encrypted_in_transit() {
+            request.disable_payload_signing()
+        } else {
+            request
+        };
         let answer = request.send().await.map_err(Failure::from);
         let answer = answer
             .map_err(|failure| self.without_crc(&self.puts_without_crc, with_crc, failure))?;
@@ -288,14 +291,16 @@ impl Shared {
             Some(md5) => request.content_md5(base64_simd::STANDARD.encode_to_string(md5)),
         };
         let request = request.customize();
-        let request =
-            if self.is_encrypted_in_transit() { request.disable_payload_signing() } else { request };
+        let request = if self.is_encrypted_in_transit() {
+            request.disable_payload_signing()
+        } else {
+            request
+        };
         let answer = request.send().await.map_err(Failure::from)?;
         let etag = answer.e_tag().unwrap_or_default().to_owned();
         let plain = !is_kms(answer.server_side_encryption());
         let crc = answer.checksum_crc64_nvme();
-        let md5 =
-            self.check(&self.parts_without_crc, with_crc, crc, &etag, plain, body)?.or(md5);
+        let md5 = self.check(&self.parts_without_crc, with_crc, crc, &etag, plain, body)?.or(md5);
         let crc64nvme = crc.map(str::to_owned);
         Ok(PartDone { number, etag, crc64nvme, md5 })
     }
@@ -308,8 +313,10 @@ impl Shared {
         parts: &[PartDone],
         meta: &ObjectMeta,
     ) -> Result<(), Failure> {
-        let done =
-            self.sender.call(0, |client| self.complete_once(client, name, begun, parts, meta)).await;
+        let done = self
+            .sender
+            .call(0, |client| self.complete_once(client, name, begun, parts, meta))
+            .await;
         let crc = match done {
             Ok(done) => done.value,
             // The answer to an earlier attempt was lost, and this one found that there is nothing left to complete.
@@ -498,7 +505,9 @@ impl Shared {
             });
             let page = page.await?.value;
             for object in page.contents() {
-                let Some(name) = object.key().and_then(|key| self.place.name(key)) else { continue };
+                let Some(name) = object.key().and_then(|key| self.place.name(key)) else {
+                    continue;
+                };
                 let bytes = u64::try_from(object.size().unwrap_or(0)).unwrap_or(0);
                 found.push(ListedObject { name: name.to_owned(), bytes });
             }
@@ -636,8 +645,5 @@ fn etag_bytes(etag: &str) -> Option<[u8; 16]> {
 }
 
 fn is_kms(encryption: Option<&ServerSideEncryption>) -> bool {
-    matches!(
-        encryption,
-        Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
-    )
+    matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse))
 }

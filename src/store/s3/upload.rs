@@ -78,10 +78,9 @@ impl UploadWriter {
         let upload = match &mut self.upload {
             Some(upload) => upload,
             None => {
-                let begun = self
-                    .carrier
-                    .wait(shared.begin(&self.name))?
-                    .map_err(|failure| shared.error("write", &self.name, "s3:PutObject", failure))?;
+                let begun = self.carrier.wait(shared.begin(&self.name))?.map_err(|failure| {
+                    shared.error("write", &self.name, "s3:PutObject", failure)
+                })?;
                 self.upload.insert(Upload {
                     begun,
                     tasks: JoinSet::new(),
@@ -160,26 +159,23 @@ impl UploadWriter {
 
     /// Ends the tasks and aborts the upload, if there is one.
     fn give_up(&mut self) -> Result<()> {
-        let Some(mut upload) = self.upload.take() else { return Ok(()) };
-        let (shared, name) = (&self.shared, &self.name);
-        let aborted = self.carrier.wait(async {
-            // A part that arrives behind the abort would stay.
-            upload.tasks.shutdown().await;
-            shared.abort(&shared.place.key(name), &upload.begun.id).await?;
-            if upload.begun.unsure {
-                abort_others(shared, name, &upload.begun.id).await?;
-            }
-            Ok(())
-        })?;
-        aborted.map_err(|failure| {
-            self.shared.error(
-                "abort the upload of",
-                &self.name,
-                "s3:AbortMultipartUpload",
-                failure,
-            )
+        let Some(upload) = self.upload.take() else { return Ok(()) };
+        let withdrawn = self.carrier.wait(withdraw(&self.shared, &self.name, upload))?;
+        withdrawn.map_err(|failure| {
+            self.shared.error("abort the upload of", &self.name, "s3:AbortMultipartUpload", failure)
         })
     }
+}
+
+/// Ends the tasks of an upload and aborts it.
+async fn withdraw(shared: &Shared, name: &str, mut upload: Upload) -> Result<(), Failure> {
+    // A part that arrives behind the abort would stay.
+    upload.tasks.shutdown().await;
+    shared.abort(&shared.place.key(name), &upload.begun.id).await?;
+    if upload.begun.unsure {
+        abort_others(shared, name, &upload.begun.id).await?;
+    }
+    Ok(())
 }
 
 /// Aborts what an attempt to begin, whose answer was lost, may have begun. There is one writer of a name at a time, so
@@ -242,20 +238,18 @@ impl ObjectWriter for UploadWriter {
 
 impl Drop for UploadWriter {
     fn drop(&mut self) {
-        let Some(mut upload) = self.upload.take() else { return };
+        let Some(upload) = self.upload.take() else { return };
         let (shared, name) = (&self.shared, &self.name);
-        let aborted = self.carrier.wait(tokio::time::timeout(DROP_TIMEOUT, async {
-            upload.tasks.shutdown().await;
-            shared.abort(&shared.place.key(name), &upload.begun.id).await?;
-            if upload.begun.unsure {
-                abort_others(shared, name, &upload.begun.id).await?;
-            }
-            Ok::<(), Failure>(())
-        }));
-        match aborted {
+        // A timer can be made only where the runtime is.
+        let withdrawn = self.carrier.wait(async {
+            tokio::time::timeout(DROP_TIMEOUT, withdraw(shared, name, upload)).await
+        });
+        match withdrawn {
             Ok(Ok(Ok(()))) => {}
             // Another error is on its way, or nobody is there to hear of this one.
-            Ok(Ok(Err(failure))) => tracing::warn!("{}: unfinished upload stays: {failure}", self.name),
+            Ok(Ok(Err(failure))) => {
+                tracing::warn!("{}: unfinished upload stays: {failure}", self.name)
+            }
             Ok(Err(_)) | Err(_) => tracing::warn!("{}: unfinished upload stays", self.name),
         }
     }
