@@ -12,7 +12,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration};
+use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
 
 const AFTER_HELP: &str = "\
 Every option can also be given as a variable, CASSPORT_ and its name (--data-dir: CASSPORT_DATA_DIR), or in a TOML file \
@@ -184,6 +184,9 @@ pub struct ExtractArgs {
     /// Where and how to write.
     #[command(flatten)]
     pub records: RecordArgs,
+    /// How S3 is reached.
+    #[command(flatten)]
+    pub s3: S3Args,
     /// How to run.
     #[command(flatten)]
     pub run: RunArgs,
@@ -193,8 +196,8 @@ pub struct ExtractArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct RecordArgs {
-    /// Write to this directory, or `-` for standard output (one table)
-    #[arg(short, long, value_name = "DIR|-")]
+    /// Write to this directory, to s3://BUCKET/PREFIX, or to standard output: `-` (one table)
+    #[arg(short, long, value_name = "DIR|s3://BUCKET/PREFIX|-")]
     pub output: Option<PathBuf>,
     /// Who is to read the files
     #[arg(long, value_enum, default_value_t = ProfileArg::Dms)]
@@ -241,6 +244,39 @@ pub struct RecordArgs {
     pub discard: bool,
 }
 
+/// How S3 is reached and written.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "S3 (credentials, profile and region as the AWS CLI finds them)")]
+pub struct S3Args {
+    /// URL of a compatible store in place of AWS, such as http://127.0.0.1:9000
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Put the bucket into the path of requests and not into the host name
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub s3_path_style: bool,
+    /// Region of the bucket [default: AWS_REGION, then the AWS profile's]
+    #[arg(long, value_name = "REGION")]
+    pub s3_region: Option<String>,
+    /// Encryption on the server: `none` leaves it to the bucket
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = SseArg::None)]
+    pub sse: SseArg,
+    /// Key for --sse aws:kms: its id, ARN or alias [default: the account's aws/s3]
+    #[arg(long, value_name = "KEY")]
+    pub sse_kms_key_id: Option<String>,
+    /// With --sse aws:kms: one data key for many objects, which asks KMS less often
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub sse_bucket_key: bool,
+    /// Storage class of data files; state and side files keep the bucket's default
+    #[arg(long, value_enum, value_name = "CLASS")]
+    pub storage_class: Option<StorageClassArg>,
+    /// Refuse to write unless this account owns the bucket: twelve digits
+    #[arg(long, value_name = "ACCOUNT")]
+    pub expected_bucket_owner: Option<String>,
+    /// Send at most this much, such as 50MB/s
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub upload_rate: Option<ByteSize>,
+}
+
 /// How `extract` runs.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Run")]
@@ -264,9 +300,12 @@ pub struct RunArgs {
 /// `seal`.
 #[derive(Debug, clap::Args)]
 pub struct SealArgs {
-    /// The directory that the agents wrote to
-    #[arg(short, long, value_name = "DIR")]
+    /// The directory or s3://BUCKET/PREFIX that the agents wrote to
+    #[arg(short, long, value_name = "DIR|s3://BUCKET/PREFIX")]
     pub output: Option<PathBuf>,
+    /// How S3 is reached.
+    #[command(flatten)]
+    pub s3: S3Args,
 }
 
 /// `inspect`.
@@ -369,6 +408,35 @@ pub enum JsonNumbersArg {
     Number,
     /// Strings, for readers that would go through double
     Text,
+}
+
+/// `--sse`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SseArg {
+    /// As the bucket says
+    None,
+    /// SSE-S3
+    #[value(name = "AES256", alias = "aes256")]
+    Aes256,
+    /// SSE-KMS
+    #[value(name = "aws:kms")]
+    Kms,
+}
+
+/// `--storage-class`: those that can be read at once, as loaders do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StorageClassArg {
+    /// The usual one
+    Standard,
+    /// Infrequent access
+    StandardIa,
+    /// Infrequent access, in one zone
+    OnezoneIa,
+    /// Moved by use
+    IntelligentTiering,
+    /// Archive that can be read at once
+    GlacierIr,
 }
 
 /// `--on-corrupt`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{
     CatArgs, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg, OnCorruptArg,
-    ProfileArg, RecordArgs, SealArgs,
+    ProfileArg, RecordArgs, S3Args, SealArgs, SseArg, StorageClassArg,
 };
 use super::settings::{Origin, Settings};
 use super::units::{Pair, WriteTime, split_literals};
@@ -15,6 +15,11 @@ use crate::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
 use crate::io::ReadMode;
 use crate::output::{JsonNumbers, MetadataMode, Profile};
 use crate::progress::clock;
+use crate::store::Location;
+use crate::store::s3::{Encryption, S3Options, StorageClass, Transfer};
+
+/// `seal` writes small files only.
+const SEAL_MEMORY: u64 = 64 << 20;
 
 /// A run of `inspect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +53,14 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
     let output = match (&args.records.output, args.records.discard) {
         (_, true) => OutputTarget::Discard,
         (Some(output), false) if output.as_os_str() == "-" => OutputTarget::Stdout,
-        (Some(output), false) => OutputTarget::Directory(local_directory(output)?),
+        (Some(output), false) => OutputTarget::Store(Location::parse(output)?),
         (None, false) => {
             return Err(Error::Usage {
                 what: "extract needs to know where to write".into(),
-                hint: Some("--output DIR, or --output - for standard output".into()),
+                hint: Some(
+                    "--output DIR, --output s3://BUCKET/PREFIX, or --output - for standard output"
+                        .into(),
+                ),
             });
         }
     };
@@ -63,6 +71,7 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
     Ok(ExtractOptions {
         input,
         output,
+        s3: s3_options(&args.s3, args.run.memory.0)?,
         records: record_options(&args.records)?,
         now: args.run.now.unwrap_or_else(|| clock::now().seconds()),
         now_given: args.run.now.is_some(),
@@ -77,15 +86,87 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
     })
 }
 
-/// Checks the options of `seal`: the directory.
-pub fn seal_directory(args: &SealArgs) -> Result<PathBuf> {
-    match &args.output {
-        Some(output) => local_directory(output),
-        None => Err(Error::Usage {
+/// A run of `seal`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealTarget {
+    /// What to seal.
+    pub location: Location,
+    /// How S3 is reached, where it is a bucket.
+    pub s3: S3Options,
+}
+
+/// Checks the options of `seal`.
+pub fn seal_target(args: &SealArgs) -> Result<SealTarget> {
+    let Some(output) = &args.output else {
+        return Err(Error::Usage {
             what: "seal needs to know what to seal".into(),
-            hint: Some("--output DIR, the one that extract wrote to".into()),
-        }),
+            hint: Some("--output, as extract had it".into()),
+        });
+    };
+    Ok(SealTarget { location: Location::parse(output)?, s3: s3_options(&args.s3, SEAL_MEMORY)? })
+}
+
+/// Checks how S3 is reached.
+fn s3_options(args: &S3Args, memory: u64) -> Result<S3Options> {
+    let usage = |what: &str, hint: &str| {
+        Err(Error::Usage { what: what.to_owned(), hint: Some(hint.to_owned()) })
+    };
+    if let Some(endpoint) = &args.s3_endpoint {
+        let host = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| endpoint.strip_prefix(scheme))
+            .unwrap_or_default();
+        // The URL itself is not shown: what does not belong in it may be a secret.
+        if host.contains(['@', '?', '#', ' ']) {
+            return usage(
+                "--s3-endpoint has more in it than a host",
+                "credentials come from AWS_ACCESS_KEY_ID or an AWS profile",
+            );
+        }
+        if host.trim_matches('/').is_empty() {
+            return usage("--s3-endpoint is not a URL", "http://HOST:PORT or https://HOST");
+        }
     }
+    if args.s3_region.as_ref().is_some_and(|region| {
+        region.is_empty() || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    }) {
+        return usage("--s3-region is not the name of a region", "such as eu-central-1");
+    }
+    let encryption = match args.sse {
+        SseArg::None => Encryption::BucketDefault,
+        SseArg::Aes256 => Encryption::Aes256,
+        SseArg::Kms => Encryption::Kms {
+            key_id: args.sse_kms_key_id.clone(),
+            bucket_key: args.sse_bucket_key.then_some(true),
+        },
+    };
+    if args.sse != SseArg::Kms && (args.sse_kms_key_id.is_some() || args.sse_bucket_key) {
+        return usage("--sse-kms-key-id and --sse-bucket-key are for KMS", "add --sse aws:kms");
+    }
+    if args
+        .expected_bucket_owner
+        .as_ref()
+        .is_some_and(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return usage("--expected-bucket-owner is not an account", "an account has twelve digits");
+    }
+    Ok(S3Options {
+        endpoint: args.s3_endpoint.clone(),
+        path_style: args.s3_path_style,
+        region: args.s3_region.clone(),
+        encryption,
+        storage_class: args.storage_class.map(|class| match class {
+            StorageClassArg::Standard => StorageClass::Standard,
+            StorageClassArg::StandardIa => StorageClass::StandardIa,
+            StorageClassArg::OnezoneIa => StorageClass::OnezoneIa,
+            StorageClassArg::IntelligentTiering => StorageClass::IntelligentTiering,
+            StorageClassArg::GlacierIr => StorageClass::GlacierIr,
+        }),
+        expected_bucket_owner: args.expected_bucket_owner.clone(),
+        upload_rate: args.upload_rate.map(|rate| rate.0),
+        transfer: Transfer::of(memory),
+        ..S3Options::default()
+    })
 }
 
 /// Checks the options of `inspect`.
@@ -225,26 +306,6 @@ fn by_name(option: &str, pairs: &[Pair]) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(map)
-}
-
-fn local_directory(path: &Path) -> Result<PathBuf> {
-    let text = path.to_string_lossy();
-    if text.to_ascii_lowercase().starts_with("s3:") {
-        return Err(Error::Usage {
-            what: format!("S3 is not built into this version yet: {text}"),
-            hint: Some("write to a directory and copy it with `aws s3 sync`".into()),
-        });
-    }
-    if is_url(path) {
-        return Err(Error::Usage {
-            what: format!("{text} is not a directory"),
-            hint: Some("this version writes to local directories".into()),
-        });
-    }
-    if path.as_os_str().is_empty() {
-        return Err(Error::usage("--output needs a directory"));
-    }
-    Ok(path.to_path_buf())
 }
 
 fn is_url(path: &Path) -> bool {

@@ -16,6 +16,12 @@ struct Cat {
     args: CatArgs,
 }
 
+#[derive(Parser)]
+struct Seal {
+    #[command(flatten)]
+    args: SealArgs,
+}
+
 fn settings(argv: &[&str]) -> Settings {
     let argv = ["cassport", "config"].iter().chain(argv).map(OsString::from);
     Settings::parse(argv.collect::<Vec<_>>()).unwrap()
@@ -39,7 +45,8 @@ fn refused(argv: &[&str]) -> String {
 fn extract_has_defaults_for_all_but_input_and_output() {
     let options = extract(&["--data-dir", "/d", "-o", "/out"]).unwrap();
     assert_eq!(options.input, InputOptions { data_dirs: vec!["/d".into()], ..Default::default() });
-    assert_eq!(options.output, OutputTarget::Directory("/out".into()));
+    assert_eq!(options.output, OutputTarget::Store(Location::Directory("/out".into())));
+    assert_eq!(options.s3, S3Options::default());
     assert!(options.threads >= 1 && !options.now_given && options.now > 1_700_000_000);
     assert_eq!((options.memory, options.file_size), (1 << 30, 256 << 20));
     assert_eq!(options.on_corrupt, OnCorrupt::Fail);
@@ -75,6 +82,22 @@ fn every_option_of_extract_arrives() {
         "3.11.19",
         "--output",
         "-",
+        "--s3-endpoint",
+        "http://127.0.0.1:9000",
+        "--s3-path-style",
+        "--s3-region",
+        "eu-central-1",
+        "--sse",
+        "aws:kms",
+        "--sse-kms-key-id",
+        "alias/x",
+        "--sse-bucket-key",
+        "--storage-class",
+        "STANDARD_IA",
+        "--expected-bucket-owner",
+        "111122223333",
+        "--upload-rate",
+        "50MB/s",
         "--profile",
         "dsbulk",
         "--metadata",
@@ -136,6 +159,20 @@ fn every_option_of_extract_arrives() {
         }
     );
     assert_eq!(options.output, OutputTarget::Stdout);
+    assert_eq!(
+        options.s3,
+        S3Options {
+            endpoint: Some("http://127.0.0.1:9000".into()),
+            path_style: true,
+            region: Some("eu-central-1".into()),
+            encryption: Encryption::Kms { key_id: Some("alias/x".into()), bucket_key: Some(true) },
+            storage_class: Some(StorageClass::StandardIa),
+            expected_bucket_owner: Some("111122223333".into()),
+            upload_rate: Some(50_000_000),
+            transfer: Transfer::of(64 << 20),
+            ..S3Options::default()
+        }
+    );
     assert_eq!((options.now, options.now_given, options.threads), (-5, true, 4));
     assert_eq!((options.memory, options.file_size), (64 << 20, 1 << 20));
     assert_eq!(options.on_corrupt, OnCorrupt::Skip);
@@ -143,16 +180,33 @@ fn every_option_of_extract_arrives() {
 }
 
 #[test]
-fn the_output_is_local_in_this_version() {
+fn the_output_is_a_directory_or_a_bucket() {
     let output = |output| refused(&["--data-dir", "/d", "--output", output]);
-    assert_eq!(output("s3://b/p"), "S3 is not built into this version yet: s3://b/p");
-    assert!(output("S3://b/p").starts_with("S3 is not built into this version yet"));
-    assert_eq!(output("gs://b/p"), "gs://b/p is not a directory");
+    assert_eq!(output("gs://b/p"), "gs://b/p is neither a directory nor an S3 URL");
+    assert_eq!(output("s3:/b/p"), "s3:/b/p is not an S3 URL");
+    let bucket = extract(&["--data-dir", "/d", "-o", "s3://bucket/p"]).unwrap().output;
+    assert!(matches!(bucket, OutputTarget::Store(Location::S3(_))), "{bucket:?}");
     assert!(refused(&["--data-dir", "/d"]).contains("where to write"));
     assert!(refused(&["-o", "/out"]).contains("nothing to read"));
     assert!(refused(&["--data-dir", "s3://b", "-o", "/out"]).contains("local disks"));
     let discard = extract(&["--data-dir", "/d", "--discard"]).unwrap();
     assert_eq!(discard.output, OutputTarget::Discard);
+}
+
+#[test]
+fn options_of_s3_that_cannot_be_are_refused_and_secrets_in_them_not_repeated() {
+    for (argv, words) in [
+        (["--s3-endpoint", "127.0.0.1:9000"], "not a URL"),
+        (["--s3-endpoint", "https://"], "not a URL"),
+        (["--s3-endpoint", "https://key:s3cret@host"], "more in it than a host"),
+        (["--s3-region", "eu central"], "not the name of a region"),
+        (["--sse-kms-key-id", "alias/x"], "are for KMS"),
+        (["--expected-bucket-owner", "me"], "not an account"),
+    ] {
+        let found = refused(&["--data-dir", "/d", "-o", "s3://bucket", argv[0], argv[1]]);
+        assert!(found.contains(words), "{argv:?}: {found}");
+        assert!(!found.contains("s3cret"), "{found}");
+    }
 }
 
 #[test]
@@ -203,8 +257,17 @@ fn cat_takes_keys_and_files() {
 }
 
 #[test]
-fn seal_needs_a_directory() {
-    let seal = |output: Option<&str>| seal_directory(&SealArgs { output: output.map(Into::into) });
-    assert_eq!(seal(Some("/out")).unwrap(), PathBuf::from("/out"));
-    assert!(seal(None).is_err() && seal(Some("s3://b")).is_err());
+fn seal_needs_an_output() {
+    let seal = |argv: &[&str]| {
+        let matches = Seal::command().no_binary_name(true).try_get_matches_from(argv).unwrap();
+        seal_target(&Seal::from_arg_matches(&matches).unwrap().args)
+    };
+    let target = seal(&["-o", "/out"]).unwrap();
+    assert_eq!(target.location, Location::Directory("/out".into()));
+    let target = seal(&["-o", "s3://bucket", "--s3-region", "x"]).unwrap();
+    assert_eq!(
+        (target.location.to_string().as_str(), target.s3.region.as_deref()),
+        ("s3://bucket", Some("x"))
+    );
+    assert!(seal(&[]).is_err() && seal(&["-o", "s3://b"]).is_err());
 }

@@ -33,7 +33,8 @@ impl Loudness {
             Self::Quiet => "error",
             Self::Usual => "warn,cassport::progress=info",
             Self::Verbose(0 | 1) => "warn,cassport=debug",
-            Self::Verbose(_) => "trace",
+            // Not everybody's: the AWS SDK traces requests with their session tokens.
+            Self::Verbose(_) => "warn,cassport=trace",
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The last words of a run: what was written, what was not, and what to do next.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::progress::per_second;
@@ -10,6 +9,7 @@ use crate::output::manifest::Manifest;
 use crate::output::names::agent_file;
 use crate::output::{MetadataMode, Profile};
 use crate::progress::Report;
+use crate::store::Location;
 
 /// Tables and damages listed one by one; the report has them all.
 const MAX_LISTED: usize = 20;
@@ -72,16 +72,14 @@ pub fn words(ending: &Ending<'_>) -> String {
     totals(ending, &mut lines);
     lost(ending.report, &mut lines);
     not_read(ending.report, &mut lines);
-    if let OutputTarget::Directory(directory) = ending.output {
-        let report = directory.join(agent_file(ending.report.agent, "report.json"));
-        lines.push(format!("report: {}", report.display()));
+    if let OutputTarget::Store(location) = ending.output {
+        let report = location.join(&agent_file(ending.report.agent, "report.json"));
+        lines.push(format!("report: {report}"));
         if ending.sealed {
-            next(ending.profile, ending.metadata, ending.tables, directory, &mut lines);
+            next(ending.profile, ending.metadata, ending.tables, location, &mut lines);
         } else {
-            let directory = directory.display();
-            lines.push(format!(
-                "next, when all agents are done: cassport seal --output {directory}"
-            ));
+            lines
+                .push(format!("next, when all agents are done: cassport seal --output {location}"));
         }
     }
     lines.join("\n")
@@ -108,14 +106,14 @@ fn tables(tables: &[Written], lines: &mut Vec<String>) {
 fn totals(ending: &Ending<'_>, lines: &mut Vec<String>) {
     let sum = |of: fn(&Written) -> u64| ending.tables.iter().map(of).sum::<u64>();
     let place = match ending.output {
-        OutputTarget::Directory(directory) => format!("in {}", directory.display()),
+        OutputTarget::Store(location) => format!("in {location}"),
         OutputTarget::Stdout => "on standard output".to_owned(),
         OutputTarget::Discard => "written nowhere".to_owned(),
     };
     let profile = ending.profile.as_str();
     // Without a manifest there are no files to count: the books know the rows.
     let (rows, tables, content) = match ending.output {
-        OutputTarget::Directory(_) => {
+        OutputTarget::Store(_) => {
             let bytes = human_bytes(sum(|table| table.bytes));
             (sum(|table| table.rows), ending.tables.len(), format!("{bytes}, profile {profile}"))
         }
@@ -189,16 +187,21 @@ pub fn next(
     profile: Profile,
     metadata: MetadataMode,
     tables: &[Written],
-    directory: &Path,
+    place: &Location,
     lines: &mut Vec<String>,
 ) {
-    let place = directory.display();
     match (profile, tables.iter().find(|table| table.files > 0)) {
         (_, None) => {}
         (Profile::Dms, Some(_)) => {
-            lines.push(format!("next: aws s3 sync {place} s3://BUCKET/PREFIX"));
+            let first = match place {
+                Location::Directory(_) => {
+                    lines.push(format!("next: aws s3 sync {place} s3://BUCKET/PREFIX"));
+                    "then"
+                }
+                Location::S3(_) => "next:",
+            };
             lines.push(format!(
-                "then a DMS source endpoint with {place}/_cassport/s3-source-settings.json, and a task with \
+                "{first} a DMS source endpoint with {place}/_cassport/s3-source-settings.json, and a task with \
                  table-mappings.json and task-settings.json beside it"
             ));
         }
@@ -272,7 +275,7 @@ mod tests {
     }
 
     fn said(report: &Report, change: impl FnOnce(&mut Ending<'_>)) -> String {
-        let output = OutputTarget::Directory("/out".into());
+        let output = OutputTarget::Store(Location::Directory("/out".into()));
         let tables = [table("orders", 12), table("empty", 0)];
         let mut ending = Ending {
             output: &output,
@@ -314,6 +317,14 @@ mod tests {
         assert!(text.ends_with(command), "{text}");
         let text = said(&report(12), |ending| ending.profile = Profile::Jsonl);
         assert!(text.contains("/out/shop/orders/*.jsonl"), "{text}");
+        static BUCKET: std::sync::LazyLock<OutputTarget> = std::sync::LazyLock::new(|| {
+            OutputTarget::Store(Location::parse("s3://bucket/p".as_ref()).unwrap())
+        });
+        let text = said(&report(12), |ending| ending.output = &BUCKET);
+        assert!(
+            text.contains("report: s3://bucket/p/_cassport/agents/000/report.json\nnext: a DMS"),
+            "{text}"
+        );
         let text = said(&report(12), |ending| ending.sealed = false);
         assert!(text.ends_with("cassport seal --output /out"), "{text}");
         let text = said(&report(12), |ending| ending.tables = &[]);

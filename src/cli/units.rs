@@ -55,6 +55,12 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// Reads bytes per second: `50MB/s`.
+pub fn parse_rate(text: &str) -> Result<ByteSize, String> {
+    let size = text.trim().trim_end_matches("/s");
+    size.parse().map_err(|_| format!("{text:?} is not a rate such as 50MB/s"))
+}
+
 /// Reads a duration: `30s`, `1.5m`, `250ms`; a unit is needed.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration such as 30s, 5m or 250ms");
@@ -254,6 +260,14 @@ mod tests {
             assert_eq!(ByteSize(bytes).to_string(), text);
             assert_eq!(text.parse(), Ok(ByteSize(bytes)));
         }
+    }
+
+    #[test]
+    fn rates_are_sizes_per_second() {
+        for text in ["50MB/s", "50 MB", "50000000"] {
+            assert_eq!(parse_rate(text), Ok(ByteSize(50_000_000)), "{text}");
+        }
+        assert!(parse_rate("50MB/h").unwrap_err().contains("50MB/s"));
     }
 
     #[test]

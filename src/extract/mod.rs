@@ -12,8 +12,9 @@ mod sink;
 mod split;
 mod worker;
 
-pub use budget::{LEAST_MEMORY, MemoryBudget};
+pub use budget::{LEAST_MEMORY, MemoryBudget, OutputMemory};
 pub use coverage::{Claim, CoverageFault, check_coverage};
 pub use options::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
+pub use publish::dms_target;
 pub use run::{Outcome, run};
 pub use seal::{SealOptions, SealOutcome, SealedTable, SideFiles, seal};

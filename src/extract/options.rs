@@ -1,9 +1,10 @@
 //! What a run is told, validated: `cli` makes it, the job sees nothing else.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use crate::discover::InputOptions;
+use crate::store::Location;
+use crate::store::s3::S3Options;
 
 /// What to do when an input is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,8 +19,8 @@ pub enum OnCorrupt {
 /// Where rows go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputTarget {
-    /// A local directory.
-    Directory(PathBuf),
+    /// A directory or a bucket.
+    Store(Location),
     /// Standard output; one table.
     Stdout,
     /// Nowhere: everything is done but writing. For measuring.
@@ -57,6 +58,8 @@ pub struct ExtractOptions {
     pub input: InputOptions,
     /// Where to write.
     pub output: OutputTarget,
+    /// How a bucket is reached and written, where the output is one.
+    pub s3: S3Options,
     /// How records look.
     pub records: RecordOptions,
     /// The clock: seconds since 1970. Decides what has expired.

@@ -1,7 +1,6 @@
 //! The output of a run that goes into a store: `run.json`, the state of finished splits, the manifest, the seal.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
@@ -15,7 +14,7 @@ use crate::output::manifest::{
     OutputColumnKind, RecordDigest, SourceEntry, TableCounters, TokenInterval, read_json, tool,
     write_json,
 };
-use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix};
+use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix, static_prefix};
 use crate::output::run::{AgentProgress, RingNode, RunInfo, fingerprint};
 use crate::output::state::{SplitState, StateFile};
 use crate::output::{OutputColumn, OutputKind, RecordStats};
@@ -23,7 +22,8 @@ use crate::progress::{Events, Report, UnixMillis, clock};
 use crate::schema::{ColumnKind, TableMetadata, write_schema};
 use crate::sstable::stats::CommitLogPosition;
 use crate::sstable::{Component, SstableReader};
-use crate::store::{LocalStore, PutOutcome, Store};
+use crate::store::s3::S3Options;
+use crate::store::{Location, PutOutcome, Store};
 
 use super::options::ExtractOptions;
 use super::plan::{Plan, TablePlan};
@@ -48,6 +48,7 @@ pub(super) enum Opened {
 pub(super) struct Publication {
     store: Arc<dyn Store>,
     root: String,
+    dms: DmsTarget,
     run: RunInfo,
     started: String,
     source_fingerprint: String,
@@ -61,11 +62,7 @@ impl std::fmt::Debug for Publication {
 }
 
 /// The clock of the run that an output belongs to, if it has one.
-pub(super) fn clock_of_output(root: &Path) -> Result<Option<i64>> {
-    if !root.join(RUN).exists() {
-        return Ok(None);
-    }
-    let store = LocalStore::open(root)?;
+pub(super) fn clock_of_output(store: &dyn Store) -> Result<Option<i64>> {
     let Some(bytes) = store.get(RUN)? else { return Ok(None) };
     let run: RunInfo = read_json(&store.location(RUN), &bytes)?;
     Ok(run.clock.parse::<UnixMillis>().ok().map(UnixMillis::seconds))
@@ -73,17 +70,17 @@ pub(super) fn clock_of_output(root: &Path) -> Result<Option<i64>> {
 
 impl Publication {
     pub(super) fn open(
-        root: &Path,
+        store: Arc<dyn Store>,
+        place: &Location,
         options: &ExtractOptions,
         source: &Source,
         plan: &Plan,
     ) -> Result<Opened> {
-        let store = LocalStore::open(root)?;
         if options.overwrite {
-            remove_output(&store)?;
+            remove_output(&*store)?;
         }
         let wanted = run_info(options, source, plan)?;
-        let location = root.display().to_string();
+        let location = place.to_string();
         let run = match store.put_if_absent(RUN, &write_json(&wanted)?)? {
             PutOutcome::Created(_) => wanted,
             PutOutcome::Exists => {
@@ -109,7 +106,8 @@ impl Publication {
                 let report = read_json::<Report>(&location, &report)?;
                 // The run may have ended between the manifest and the seal.
                 if store.get(COMPLETE)?.is_none() {
-                    seal_output(&store, source, options, plan, &crate::progress::NoEvents)?;
+                    let dms = dms_target(place, &options.s3);
+                    seal_output(&*store, source, dms, plan, &crate::progress::NoEvents)?;
                 }
                 return Ok(Opened::AlreadyComplete(Box::new(report), manifest));
             }
@@ -119,9 +117,11 @@ impl Publication {
         for table in &plan.tables {
             let (keyspace, name) = (&table.job.table.keyspace, &table.job.table.name);
             store.clean_temporaries(&load_prefix(keyspace, name, AGENT))?;
+            store.clean_temporaries(&static_prefix(keyspace, name, AGENT))?;
         }
         Ok(Opened::Ready(Box::new(Self {
-            store: Arc::new(store),
+            store,
+            dms: dms_target(place, &options.s3),
             root: location,
             run,
             started: state.started.clone(),
@@ -245,7 +245,7 @@ impl Publication {
         self.store.put(&agent_file(AGENT, "report.json"), &write_json(report)?)?;
         self.store.put(&agent_file(AGENT, "manifest.json"), &write_json(&manifest)?)?;
         self.store.delete(&agent_file(AGENT, "state.json"))?;
-        for warning in seal_output(&*self.store, source, options, plan, events)? {
+        for warning in seal_output(&*self.store, source, self.dms.clone(), plan, events)? {
             events.warning(&warning);
         }
         Ok(manifest)
@@ -255,20 +255,26 @@ impl Publication {
 fn seal_output(
     store: &dyn Store,
     source: &Source,
-    _options: &ExtractOptions,
+    dms: DmsTarget,
     plan: &Plan,
     events: &dyn Events,
 ) -> Result<Vec<String>> {
     let cql = write_schema(&source.schema, &|table| is_selected(plan, table));
-    let dms = DmsTarget {
-        bucket: None,
-        folder: String::new(),
-        role_arn: None,
-        bucket_owner: None,
-        cdc_path: None,
-    };
     let options = SealOptions { schema_cql: Some(&cql), dms, side_files: None, events };
     Ok(seal(store, &options)?.warnings)
+}
+
+/// Where DMS finds an output. What lies in a directory is copied to a bucket that only the user knows.
+pub fn dms_target(place: &Location, options: &S3Options) -> DmsTarget {
+    match place {
+        Location::Directory(_) => DmsTarget::default(),
+        Location::S3(place) => DmsTarget {
+            bucket: Some(place.bucket.clone()),
+            folder: place.prefix.clone(),
+            bucket_owner: options.expected_bucket_owner.clone(),
+            ..DmsTarget::default()
+        },
+    }
 }
 
 fn is_selected(plan: &Plan, table: &TableMetadata) -> bool {

@@ -11,8 +11,9 @@ use crate::output::manifest::{FileEntry, Manifest, RecordDigest, TableCounters, 
 use crate::output::{ColumnStats, RecordStats, RecordWriter};
 use crate::progress::{Books, Events, NotRead, Quarantine, Report, TableReport};
 use crate::sstable::{LargeRows, WorkerRows};
+use crate::store::{Location, open};
 
-use super::budget::MemoryBudget;
+use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{add_range, lost_range};
 use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
 use super::plan::{Plan, TablePlan, prepare};
@@ -55,9 +56,13 @@ pub(super) struct SplitOutcome {
 /// Runs `extract`. `cancel` is set to a signal's number to stop it between rows.
 pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<Outcome> {
     let mut options = options.clone();
-    if let (OutputTarget::Directory(root), false, false) =
-        (&options.output, options.now_given, options.overwrite)
-        && let Some(clock) = clock_of_output(root)?
+    // Opening a directory makes it, which an input that cannot be read is no reason for.
+    let mut store = match &options.output {
+        OutputTarget::Store(location) if location.may_exist() => Some(open(location, &options.s3)?),
+        OutputTarget::Store(_) | OutputTarget::Stdout | OutputTarget::Discard => None,
+    };
+    if let (Some(store), false, false) = (&store, options.now_given, options.overwrite)
+        && let Some(clock) = clock_of_output(&**store)?
     {
         options.now = clock;
     }
@@ -73,19 +78,26 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
         plan.tables.iter().map(|table| table.job.readers.len() as u64).sum(),
         plan.tables.iter().map(|table| table.job.readers.len() as u64).max().unwrap_or(0),
         plan.largest_chunk(),
+        output_memory(options),
     )?;
     let publication = match &options.output {
-        OutputTarget::Directory(root) => match Publication::open(root, options, &source, &plan)? {
-            Opened::Ready(publication) => Some(publication),
-            Opened::AlreadyComplete(report, manifest) => {
-                return Ok(Outcome {
-                    report: *report,
-                    location: Some(root.display().to_string()),
-                    manifest: Some(manifest),
-                    already_complete: true,
-                });
+        OutputTarget::Store(location) => {
+            let store = match store.take() {
+                Some(store) => store,
+                None => open(location, &options.s3)?,
+            };
+            match Publication::open(store, location, options, &source, &plan)? {
+                Opened::Ready(publication) => Some(publication),
+                Opened::AlreadyComplete(report, manifest) => {
+                    return Ok(Outcome {
+                        report: *report,
+                        location: Some(location.to_string()),
+                        manifest: Some(manifest),
+                        already_complete: true,
+                    });
+                }
             }
-        },
+        }
         OutputTarget::Stdout | OutputTarget::Discard => None,
     };
     let destination = match (&options.output, &publication) {
@@ -103,7 +115,7 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
                 });
             }
         }
-        (OutputTarget::Directory(_) | OutputTarget::Discard, None) => Destination::Discard,
+        (OutputTarget::Store(_) | OutputTarget::Discard, None) => Destination::Discard,
     };
     let results: Vec<Mutex<TableResult>> = plan.tables.iter().map(|_| Mutex::default()).collect();
     if let Some(publication) = &publication {
@@ -137,6 +149,18 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
         None => None,
     };
     Ok(Outcome { report, location, manifest, already_complete: false })
+}
+
+fn output_memory(options: &ExtractOptions) -> OutputMemory {
+    match &options.output {
+        OutputTarget::Store(Location::S3(_)) => OutputMemory {
+            fixed: options.s3.transfer.fixed(),
+            per_worker: options.s3.transfer.per_worker(),
+        },
+        OutputTarget::Store(Location::Directory(_))
+        | OutputTarget::Stdout
+        | OutputTarget::Discard => OutputMemory::default(),
+    }
 }
 
 struct Running<'a> {

@@ -40,6 +40,11 @@ pub fn load_prefix(keyspace: &str, table: &str, agent: u32) -> String {
     format!("{keyspace}/{table}/LOAD{agent:03X}")
 }
 
+/// The same of the files of partitions that have static columns only.
+pub fn static_prefix(keyspace: &str, table: &str, agent: u32) -> String {
+    format!("{keyspace}/{table}/STATIC{agent:03X}")
+}
+
 /// The file of a split, counted from 1: `ks/t/LOAD00000001.csv`.
 ///
 /// `kind` is `LOAD`, or `STATIC` where static-only partitions have files of their own; `extension` has no dot before it.
@@ -75,6 +80,8 @@ mod tests {
         assert_eq!(name(0xfff, 0xfffff).unwrap(), "ks/t/LOADFFFFFFFF.csv");
         assert!(name(0, 0).is_err() && name(0x1000, 1).is_err() && name(0, 0x10_0000).is_err());
         assert!(name(0xabc, 1).unwrap().starts_with(&load_prefix("ks", "t", 0xabc)));
+        let of_statics = split_file("ks", "t", "STATIC", 0xabc, 1, "csv").unwrap();
+        assert!(of_statics.starts_with(&static_prefix("ks", "t", 0xabc)));
         assert_eq!(agent_file(10, "manifest.json"), "_cassport/agents/00A/manifest.json");
     }
 }

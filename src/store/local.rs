@@ -9,8 +9,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+use super::lock::{PathLock, is_lock};
 use super::object::{
-    Checksum, ListedObject, ObjectMeta, ObjectWriter, PutOutcome, Store, check_name,
+    Checksum, ListedObject, ObjectMeta, ObjectVersion, ObjectWriter, PutOutcome, ReplaceOutcome,
+    Store, VersionedObject, check_name,
 };
 use crate::error::{Error, Result};
 use crate::io::replace_file;
@@ -100,6 +104,9 @@ impl LocalStore {
                 }
                 continue;
             }
+            if is_lock(&file_name) {
+                continue;
+            }
             let finished = temporary_of(&file_name).map(|of| format!("{above}{of}"));
             if finished.as_deref().unwrap_or(&name).starts_with(prefix) {
                 visit(Found { name, path: &path, temporary: finished.is_some() })?;
@@ -145,6 +152,30 @@ impl Store for LocalStore {
         }
         sync_directory(path.parent().unwrap_or(&self.root))?;
         Ok(PutOutcome::Created(Checksum::of(bytes)))
+    }
+
+    fn put_if_unchanged(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        version: &ObjectVersion,
+    ) -> Result<ReplaceOutcome> {
+        let path = self.new_path(name)?;
+        let lock = PathLock::acquire(&path).map_err(output("lock", &path))?;
+        let unchanged = self.get(name)?.is_some_and(|found| version_of(&found) == *version);
+        if unchanged {
+            replace_file(&path, bytes)?;
+        }
+        lock.release().map_err(output("unlock", &path))?;
+        Ok(if unchanged {
+            ReplaceOutcome::Replaced(version_of(bytes))
+        } else {
+            ReplaceOutcome::Changed
+        })
+    }
+
+    fn get_versioned(&self, name: &str) -> Result<Option<VersionedObject>> {
+        Ok(self.get(name)?.map(|bytes| VersionedObject { version: version_of(&bytes), bytes }))
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -280,6 +311,11 @@ impl Drop for LocalWriter {
 fn output(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_path_buf();
     move |source| Error::Output { action, path, source }
+}
+
+/// As in S3, the version is what the bytes are, not when they were written.
+fn version_of(bytes: &[u8]) -> ObjectVersion {
+    ObjectVersion(hex_simd::encode_to_string(Sha256::digest(bytes), hex_simd::AsciiCase::Lower))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {

@@ -4,7 +4,14 @@
 //! writer: a reader never sees half of one.
 
 mod local;
+mod location;
+mod lock;
 mod object;
+pub mod s3;
 
 pub use local::LocalStore;
-pub use object::{Checksum, ListedObject, ObjectMeta, ObjectWriter, PutOutcome, Store, check_name};
+pub use location::{Location, S3Location, open};
+pub use object::{
+    Checksum, ListedObject, ObjectMeta, ObjectVersion, ObjectWriter, PutOutcome, ReplaceOutcome,
+    Store, VersionedObject, check_name,
+};

@@ -31,6 +31,28 @@ pub enum PutOutcome {
     Exists,
 }
 
+/// Which state of an object was read: two are equal if nobody wrote other bytes between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion(pub(super) String);
+
+/// An object, and which state of it this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionedObject {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// For [`Store::put_if_unchanged`].
+    pub version: ObjectVersion,
+}
+
+/// What came of [`Store::put_if_unchanged`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplaceOutcome {
+    /// It was as expected and now has the bytes given; this is its version.
+    Replaced(ObjectVersion),
+    /// Somebody wrote or removed it meanwhile; it was left as it is.
+    Changed,
+}
+
 /// A place for objects. Calls block; any number of threads may call at once.
 ///
 /// Every error is an [`Error::Output`] or [`Error::Refused`] that names the object. Retries are the store's business:
@@ -45,8 +67,20 @@ pub trait Store: Send + Sync {
     /// Writes an object unless one of that name is there; of several that try at once, one succeeds. Durable when it returns.
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<PutOutcome>;
 
+    /// Replaces an object unless it is no longer the one that was read; of several that try at once, one succeeds.
+    /// Durable when it returns.
+    fn put_if_unchanged(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        version: &ObjectVersion,
+    ) -> Result<ReplaceOutcome>;
+
     /// The bytes of an object, or none if there is none.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Like [`Store::get`], with what [`Store::put_if_unchanged`] needs.
+    fn get_versioned(&self, name: &str) -> Result<Option<VersionedObject>>;
 
     /// Looks for an object.
     ///
@@ -127,7 +161,7 @@ pub fn check_name(name: &str) -> Result<()> {
         part.is_empty()
             || part == "."
             || part == ".."
-            || part.starts_with('.') && part.ends_with(".tmp")
+            || part.starts_with('.') && (part.ends_with(".tmp") || part.ends_with(".lock"))
             || part.chars().any(char::is_control)
     };
     if name.split('/').any(bad_part) {
@@ -166,9 +200,19 @@ mod tests {
         {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        for bad in
-            ["", "/etc/passwd", "a//b", "a/", "../a", "a/../b", "a/.", "a/.x.tmp", "a\0b", "a\nb"]
-        {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "a//b",
+            "a/",
+            "../a",
+            "a/../b",
+            "a/.",
+            "a/.x.tmp",
+            "a/.x.lock",
+            "a\0b",
+            "a\nb",
+        ] {
             assert!(check_name(bad).is_err(), "{bad:?}");
         }
     }

@@ -191,6 +191,7 @@ fn extract_options(data: &Path, on_corrupt: OnCorrupt) -> ExtractOptions {
             ..InputOptions::default()
         },
         output: OutputTarget::Discard,
+        s3: Default::default(),
         records: RecordOptions {
             profile: Profile::Jsonl,
             metadata: MetadataMode::None,

@@ -19,4 +19,5 @@ mod dms_contract;
 mod fixtures;
 mod layers;
 mod runs;
+mod s3;
 mod support;

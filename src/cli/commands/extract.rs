@@ -23,7 +23,7 @@ pub fn run(options: &ExtractOptions, ui: &Ui) -> Result<ExitCode> {
         report: &outcome.report,
         elapsed: started.elapsed(),
         already_complete: outcome.already_complete,
-        sealed: matches!(options.output, OutputTarget::Directory(_)),
+        sealed: matches!(options.output, OutputTarget::Store(_)),
     }));
     if !outcome.report.balanced {
         return Err(Error::Bug(format!(

@@ -22,7 +22,7 @@ pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
         }
         Command::Cat(args) => cat::run(&options::cat_options(args, settings)?, ui),
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
-        Command::Seal(args) => seal::run(&options::seal_directory(args)?, ui),
+        Command::Seal(args) => seal::run(&options::seal_target(args)?, ui),
         Command::Config(_) => config::run(settings, ui),
         Command::Generate(args) => generate::run(args, ui),
     }

@@ -1,34 +1,32 @@
 //! `cassport seal`.
 
-use std::path::Path;
-
+use crate::cli::config::SealTarget;
 use crate::cli::report::{Written, amount, next};
 use crate::cli::{ExitCode, Ui};
 use crate::error::{Error, Result};
-use crate::extract::{SealOptions, SealOutcome, seal};
+use crate::extract::{SealOptions, SealOutcome, dms_target, seal};
 use crate::output::MetadataMode;
-use crate::output::dms::DmsTarget;
 use crate::output::manifest::read_json;
 use crate::output::names::{COMPLETE, RUN};
 use crate::output::run::RunInfo;
-use crate::store::{LocalStore, Store};
+use crate::store::{Location, open};
 
-/// Checks the parts of all agents in `directory` and writes what needs the whole.
-pub fn run(directory: &Path, ui: &Ui) -> Result<ExitCode> {
+/// Checks the parts of all agents and writes what needs the whole.
+pub fn run(target: &SealTarget, ui: &Ui) -> Result<ExitCode> {
     // Opening a store makes its directory: a mistyped name must not leave one behind.
-    if !directory.is_dir() {
+    if !target.location.may_exist() {
         return Err(Error::Missing {
-            what: format!("{} is not a directory", directory.display()),
+            what: format!("{} is not a directory", target.location),
             hint: Some("give the --output of the extract".to_owned()),
         });
     }
-    let store = LocalStore::open(directory)?;
+    let store = open(&target.location, &target.s3)?;
     let events = ui.events();
     let outcome = seal(
-        &store,
+        &*store,
         &SealOptions {
             schema_cql: None,
-            dms: DmsTarget::default(),
+            dms: dms_target(&target.location, &target.s3),
             side_files: None,
             events: events.as_ref(),
         },
@@ -40,11 +38,11 @@ pub fn run(directory: &Path, ui: &Ui) -> Result<ExitCode> {
         Some(bytes) => read_json(&store.location(RUN), &bytes)?,
         None => return Err(Error::Bug(format!("{RUN} vanished while it was sealed"))),
     };
-    ui.say(&words(&outcome, &run, directory)?);
+    ui.say(&words(&outcome, &run, &target.location)?);
     Ok(if outcome.whole { ExitCode::COMPLETE } else { ExitCode::SKIPPED })
 }
 
-fn words(outcome: &SealOutcome, run: &RunInfo, directory: &Path) -> Result<String> {
+fn words(outcome: &SealOutcome, run: &RunInfo, location: &Location) -> Result<String> {
     let complete = &outcome.complete;
     let done = if outcome.already_sealed { "already sealed" } else { "sealed" };
     let mut lines = vec![format!(
@@ -52,7 +50,7 @@ fn words(outcome: &SealOutcome, run: &RunInfo, directory: &Path) -> Result<Strin
         amount(complete.rows, "row"),
         amount(complete.tables.len() as u64, "table"),
         amount(complete.agents.len() as u64, "agent"),
-        directory.join(COMPLETE).display(),
+        location.join(COMPLETE),
     )];
     let tables: Vec<Written> = complete
         .tables
@@ -70,6 +68,6 @@ fn words(outcome: &SealOutcome, run: &RunInfo, directory: &Path) -> Result<Strin
         "cell" => MetadataMode::Cell,
         _ => MetadataMode::None,
     };
-    next(complete.profile.parse()?, metadata, &tables, directory, &mut lines);
+    next(complete.profile.parse()?, metadata, &tables, location, &mut lines);
     Ok(lines.join("\n"))
 }

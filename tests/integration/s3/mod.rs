@@ -1,0 +1,7 @@
+//! The store in S3, against servers on this machine: the suite that a directory passes too, faults on the way, whole runs.
+
+mod conformance;
+mod faults;
+mod proxy;
+mod runs;
+mod servers;
