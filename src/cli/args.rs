@@ -12,6 +12,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::share_args::{NodeArg, ShareArgs};
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
 
 const AFTER_HELP: &str = "\
@@ -137,6 +138,14 @@ pub struct InputArgs {
     /// Data.db. All must be of one node. In the variable several are separated by ':'.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Vec<PathBuf>,
+    /// The data directories of one of several nodes, whose replicas are reconciled into one copy (repeatable)
+    ///
+    /// In place of --data-dir. What comes out is what a read with consistency ALL would give.
+    #[arg(long, value_name = "NAME=DIR[,DIR]")]
+    pub node: Vec<NodeArg>,
+    /// The same from a TOML file: below [nodes] a line NAME = ["DIR", "DIR"] for each
+    #[arg(long, value_name = "FILE")]
+    pub nodes_file: Option<PathBuf>,
     /// Read the snapshot of this name in place of the live SSTables
     #[arg(long, value_name = "TAG")]
     pub snapshot: Option<String>,
@@ -184,6 +193,9 @@ pub struct ExtractArgs {
     /// Where and how to write.
     #[command(flatten)]
     pub records: RecordArgs,
+    /// Which part of it.
+    #[command(flatten)]
+    pub share: ShareArgs,
     /// How S3 is reached.
     #[command(flatten)]
     pub s3: S3Args,

@@ -8,6 +8,7 @@ use super::args::{
     ProfileArg, RecordArgs, S3Args, SealArgs, SseArg, StorageClassArg,
 };
 use super::settings::{Origin, Settings};
+use super::share_args::{nodes, share_options};
 use super::units::{Pair, WriteTime, split_literals};
 use crate::discover::{InputOptions, SchemaOption};
 use crate::error::{Error, Result};
@@ -72,6 +73,7 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
         input,
         output,
         s3: s3_options(&args.s3, args.run.memory.0)?,
+        share: share_options(&args.share, &|name| std::env::var(name).ok())?,
         records: record_options(&args.records)?,
         now: args.run.now.unwrap_or_else(|| clock::now().seconds()),
         now_given: args.run.now.is_some(),
@@ -196,13 +198,23 @@ pub fn input_options(
     files: &[PathBuf],
     settings: &Settings,
 ) -> Result<InputOptions> {
+    let nodes = nodes(&args.node, args.nodes_file.as_deref())?;
     let mut data_dirs = data_dirs(&args.data_dir, settings.origin("data-dir"));
+    if !nodes.is_empty() {
+        if !files.is_empty() || settings.origin("data-dir") == Origin::CommandLine {
+            return Err(Error::Usage {
+                what: "--node and --data-dir both say what to read".into(),
+                hint: Some("--data-dir is for the directories of one node".into()),
+            });
+        }
+        data_dirs.clear();
+    }
     // Files named on the command line stand in place of directories that a file or a variable has for other runs.
     if !files.is_empty() && settings.origin("data-dir") != Origin::CommandLine {
         data_dirs.clear();
     }
     data_dirs.extend_from_slice(files);
-    if data_dirs.is_empty() {
+    if data_dirs.is_empty() && nodes.is_empty() {
         return Err(Error::Usage {
             what: "nothing to read".into(),
             hint: Some(
@@ -210,7 +222,8 @@ pub fn input_options(
             ),
         });
     }
-    if let Some(url) = data_dirs.iter().find(|path| is_url(path)) {
+    let all = nodes.iter().flat_map(|node| &node.dirs).chain(&data_dirs);
+    if let Some(url) = all.into_iter().find(|path| is_url(path)) {
         return Err(Error::Usage {
             what: format!("{} is not a path: inputs are read from local disks", url.display()),
             hint: Some("mount or copy the files first".into()),
@@ -238,6 +251,7 @@ pub fn input_options(
     };
     Ok(InputOptions {
         data_dirs,
+        nodes,
         snapshot,
         backups: args.backups,
         schema: match &args.schema {

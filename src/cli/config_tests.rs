@@ -134,6 +134,7 @@ fn every_option_of_extract_arrives() {
         options.input,
         InputOptions {
             data_dirs: vec!["/a".into(), "/b".into()],
+            nodes: Vec::new(),
             snapshot: Some("s1".into()),
             backups: true,
             schema: SchemaOption::File("x.cql".into()),

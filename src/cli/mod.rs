@@ -19,6 +19,7 @@ pub mod report;
 mod run;
 mod screen;
 pub mod settings;
+pub mod share_args;
 mod signals;
 pub mod ui;
 pub mod units;

@@ -9,6 +9,7 @@ mod host;
 mod live_set;
 mod options;
 mod raw_row;
+mod ring;
 mod schema_source;
 mod select;
 mod source;
@@ -20,11 +21,12 @@ pub use data_dir::{DataDirs, OtherData, ScanOptions, TableDir};
 pub use header_schema::header_schema;
 pub use host::HostInfo;
 pub use live_set::{Leftovers, LiveSstable};
-pub use options::InputOptions;
+pub use options::{InputOptions, NodeDirs};
 pub use raw_row::{RawRow, RawValue, SystemTables};
+pub use ring::KnownRing;
 pub use schema_source::{SchemaOption, find_schema};
 pub use select::{
     ExcludedTable, OrphanDir, SelectedTable, Selection, TablePatterns, select_tables,
 };
-pub use source::Source;
+pub use source::{Source, SourceNode};
 pub use system_schema::{SystemRows, build_schema, system_table, system_tables};

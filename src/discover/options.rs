@@ -6,11 +6,22 @@ use crate::io::ReadMode;
 
 use super::SchemaOption;
 
+/// The data directories of one of several nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDirs {
+    /// What the user calls it; paths in the manifest begin with it.
+    pub name: String,
+    /// Its data directories.
+    pub dirs: Vec<PathBuf>,
+}
+
 /// Which data to read and which tables of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InputOptions {
     /// Data roots, keyspace, table or snapshot folders, or a single Data.db.
     pub data_dirs: Vec<PathBuf>,
+    /// Nodes whose replicas are reconciled into one copy, in place of `data_dirs`.
+    pub nodes: Vec<NodeDirs>,
     /// Read this snapshot instead of the live SSTables.
     pub snapshot: Option<String>,
     /// Read incremental backups as well.

@@ -1,6 +1,6 @@
 //! The input of a run: data directories, the schema, the node.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::io::ReadMode;
@@ -8,7 +8,8 @@ use crate::merge::TieBreak;
 use crate::progress::NotRead;
 use crate::schema::{Schema, TableMetadata};
 
-use super::options::InputOptions;
+use super::options::{InputOptions, NodeDirs};
+use super::ring::{KnownRing, read_ring};
 use super::system_rows::read_rows;
 use super::{
     DataDirs, HostInfo, LiveSstable, RawRow, ScanOptions, Selection, SystemTables, TablePatterns,
@@ -22,10 +23,25 @@ pub struct Source {
     pub dirs: DataDirs,
     /// The schema.
     pub schema: Schema,
-    /// The node, from `system.local`; none where that is not there.
+    /// The node, from `system.local`; none where that is not there, and of several nodes.
     pub host: Option<HostInfo>,
+    /// The nodes given, in the order given; one without a name where only directories were.
+    pub nodes: Vec<SourceNode>,
+    /// The ring that these nodes are part of.
+    pub ring: KnownRing,
     release: Option<String>,
     warnings: Vec<String>,
+}
+
+/// One node of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceNode {
+    /// What the user calls it; empty where there is only one.
+    pub name: String,
+    /// Its directories.
+    dirs: Vec<PathBuf>,
+    /// What it says of itself.
+    pub host: Option<HostInfo>,
 }
 
 /// Reads system tables from the SSTables of the directories.
@@ -58,21 +74,33 @@ impl Source {
     /// Looks at the directories and reads schema and node from them. `now`: the clock, seconds.
     pub fn open(options: &InputOptions, now: i64) -> Result<Self> {
         let scan = ScanOptions { snapshot: options.snapshot.clone(), backups: options.backups };
-        let dirs = DataDirs::scan(&options.data_dirs, &scan)?;
+        let given = given_nodes(options);
+        let paths: Vec<PathBuf> = given.iter().flat_map(|node| node.dirs.clone()).collect();
+        let dirs = DataDirs::scan(&paths, &scan)?;
         let mode = options.read_mode;
-        check_one_node(&dirs, mode, now)?;
         let mut tables = DiskTables { dirs: &dirs, mode, now };
         let schema = find_schema(&dirs, &options.schema, &mut tables, &mut || Ok(None))?;
         let mut warnings = dirs.warnings.clone();
-        // A node that cannot be read is not worth stopping for: nothing but its name and the tie rule are asked of it.
-        let host = HostInfo::read(&mut tables).unwrap_or_else(|error| {
-            warnings.push(format!("system.local cannot be read: {error}"));
-            None
+        let nodes = read_nodes(given, &dirs, mode, now, &mut warnings)?;
+        let hosts: Vec<&HostInfo> = nodes.iter().filter_map(|node| node.host.as_ref()).collect();
+        let ring = read_ring(&hosts, &mut tables).unwrap_or_else(|error| {
+            KnownRing::Unclear(format!("system.peers cannot be read: {error}"))
         });
-        let release = options
-            .cassandra_version
-            .clone()
-            .or_else(|| host.as_ref().and_then(|host| host.release_version.clone()));
+        let mut releases: Vec<_> =
+            hosts.iter().filter_map(|host| host.release_version.clone()).collect();
+        releases.dedup();
+        if releases.len() > 1 && options.cassandra_version.is_none() {
+            warnings.push(format!(
+                "the nodes ran different releases ({}): cells with equal write times are told apart as the first does; \
+                 --cassandra-version says otherwise",
+                releases.join(", ")
+            ));
+        }
+        let release = options.cassandra_version.clone().or_else(|| releases.into_iter().next());
+        let host = match nodes.as_slice() {
+            [only] => only.host.clone(),
+            _ => None,
+        };
         if release.as_deref().and_then(TieBreak::of_release).is_none() {
             warnings.push(
                 "the release of Cassandra is not known (no system.local): cells with equal write times are told apart as \
@@ -80,7 +108,7 @@ impl Source {
                     .into(),
             );
         }
-        Ok(Self { dirs, schema, host, release, warnings })
+        Ok(Self { dirs, schema, host, nodes, ring, release, warnings })
     }
 
     /// Things the user should know.
@@ -123,8 +151,17 @@ impl Source {
         }
     }
 
-    /// A path as the manifest names it: relative to its data root.
+    /// A path as the manifest names it: relative to its data root, after the name of its node if there are several.
     pub fn relative(&self, path: &Path) -> String {
+        let inside = self.in_root(path);
+        let node = self.nodes.iter().find(|node| node.dirs.iter().any(|dir| path.starts_with(dir)));
+        match node {
+            Some(node) if !node.name.is_empty() => format!("{}/{inside}", node.name),
+            _ => inside,
+        }
+    }
+
+    fn in_root(&self, path: &Path) -> String {
         let mut roots = self.dirs.roots.iter().chain(&self.dirs.enclosing);
         match roots.find_map(|root| path.strip_prefix(root).ok()) {
             Some(inside) => inside.display().to_string(),
@@ -133,27 +170,75 @@ impl Source {
     }
 }
 
-/// Refuses the directories of several nodes: the same table of two replicas is not one table.
-fn check_one_node(dirs: &DataDirs, mode: ReadMode, now: i64) -> Result<()> {
-    let local = system_table("system", "local")?;
-    let mut known: Option<(uuid::Uuid, &Path)> = None;
-    let by_root = dirs.by_root(&local);
-    for (root, sstables) in &by_root {
-        let Ok(rows) = read_live(&local, sstables, mode, now) else { continue };
-        let Some(id) = HostInfo::from_rows(&rows)?.and_then(|host| host.host_id) else { continue };
-        match known {
-            Some((other, first)) if other != id => {
-                return Err(Error::Usage {
-                    what: format!(
-                        "{} and {} are of different nodes ({other} and {id})",
-                        first.display(),
-                        root.display()
-                    ),
-                    hint: Some("extract one node at a time, each to its own --output".into()),
-                });
-            }
-            _ => known = Some((id, root)),
-        }
+/// The nodes as given; directories alone are of one node.
+fn given_nodes(options: &InputOptions) -> Vec<NodeDirs> {
+    if options.nodes.is_empty() {
+        return vec![NodeDirs { name: String::new(), dirs: options.data_dirs.clone() }];
     }
-    Ok(())
+    options.nodes.clone()
+}
+
+/// Reads who each node is. Directories of several nodes given as one are refused, for replicas are not disks, and so is one
+/// node given as two, which would count its counters twice over in the books.
+fn read_nodes(
+    given: Vec<NodeDirs>,
+    dirs: &DataDirs,
+    mode: ReadMode,
+    now: i64,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<SourceNode>> {
+    let local = system_table("system", "local")?;
+    let by_root = dirs.by_root(&local);
+    let mut nodes = Vec::new();
+    for NodeDirs { name, dirs } in given {
+        let mut known: Option<(HostInfo, &Path)> = None;
+        let ours =
+            |root: &Path| dirs.iter().any(|dir| root.starts_with(dir) || dir.starts_with(root));
+        for (root, sstables) in by_root.iter().filter(|(root, _)| ours(root)) {
+            // A node that cannot be read is not worth stopping for where nothing but its name and its ties are asked of it.
+            let host = match read_live(&local, sstables, mode, now)
+                .and_then(|rows| HostInfo::from_rows(&rows))
+            {
+                Ok(Some(host)) => host,
+                Ok(None) => continue,
+                Err(error) => {
+                    warnings.push(format!("system.local cannot be read: {error}"));
+                    continue;
+                }
+            };
+            match &known {
+                Some((other, first)) if other.host_id != host.host_id => {
+                    let id =
+                        |host: &HostInfo| host.host_id.map(|id| id.to_string()).unwrap_or_default();
+                    return Err(Error::Usage {
+                        what: format!(
+                            "{} and {} are of different nodes ({} and {})",
+                            first.display(),
+                            root.display(),
+                            id(other),
+                            id(&host)
+                        ),
+                        hint: Some(
+                            "give each node with --node NAME=DIR, which reconciles their replicas, or extract one node at a time"
+                                .into(),
+                        ),
+                    });
+                }
+                _ => known = Some((host, root)),
+            }
+        }
+        let host = known.map(|(host, _)| host);
+        let same = |node: &&SourceNode| {
+            let id = |host: &Option<HostInfo>| host.as_ref().and_then(|host| host.host_id);
+            id(&host).is_some() && id(&node.host) == id(&host)
+        };
+        if let Some(other) = nodes.iter().find(same) {
+            return Err(Error::usage(format!(
+                "--node {} and --node {name} are the same node",
+                other.name
+            )));
+        }
+        nodes.push(SourceNode { name, dirs, host });
+    }
+    Ok(nodes)
 }

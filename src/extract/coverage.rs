@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::dht::{Token, TokenRange};
+use crate::dht::{Token, TokenRange, joined};
 
 /// A range that an agent is responsible for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +107,6 @@ pub fn check_coverage(wanted: &[TokenRange], claims: &[Claim]) -> Result<(), Cov
         Some(current) => Err(CoverageFault::Gap(TokenRange { start: covered, end: current.end })),
         None => Ok(()),
     }
-}
-
-/// Ranges that touch made one, so that a claim may span them.
-fn joined(sorted: &[TokenRange]) -> Vec<TokenRange> {
-    let mut joined: Vec<TokenRange> = Vec::with_capacity(sorted.len());
-    for range in sorted {
-        match joined.last_mut() {
-            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
-            _ => joined.push(*range),
-        }
-    }
-    joined
 }
 
 #[cfg(test)]

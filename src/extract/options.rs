@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::share::ShareOptions;
 use crate::discover::InputOptions;
 use crate::store::Location;
 use crate::store::s3::S3Options;
@@ -60,6 +61,8 @@ pub struct ExtractOptions {
     pub output: OutputTarget,
     /// How a bucket is reached and written, where the output is one.
     pub s3: S3Options,
+    /// Which part of it.
+    pub share: ShareOptions,
     /// How records look.
     pub records: RecordOptions,
     /// The clock: seconds since 1970. Decides what has expired.

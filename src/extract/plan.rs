@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::dht::TokenRange;
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
@@ -11,6 +12,7 @@ use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
 
 use super::options::{ExtractOptions, RecordOptions};
+use super::share::{Ownership, Share};
 use super::split::{Split, plan_splits};
 use super::worker::TableJob;
 
@@ -19,6 +21,8 @@ use super::worker::TableJob;
 pub(crate) struct TablePlan {
     /// What workers share.
     pub job: TableJob,
+    /// The tokens to extract, in order.
+    pub ranges: Vec<TokenRange>,
     /// Its splits in token order.
     pub splits: Vec<Split>,
 }
@@ -39,6 +43,8 @@ impl TablePlan {
 /// What a run will do.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// The agent's share.
+    pub share: Share,
     /// Tables in the order of their names.
     pub tables: Vec<TablePlan>,
     /// What was selected and what was left out.
@@ -63,23 +69,29 @@ pub(crate) fn prepare(
 ) -> Result<Plan> {
     let selection = source.select(&options.input)?;
     check_column_options(&options.records, &selection)?;
+    let share = Share::settle(&options.share, source)?;
     let mut tables = Vec::new();
     let mut warnings = Vec::new();
     for selected in &selection.tables {
-        let plan = prepare_table(source, selected, options, &mut warnings)?;
+        let plan = prepare_table(source, selected, options, &share, &mut warnings)?;
         events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
     }
     for warning in &warnings {
         events.warning(warning);
     }
-    Ok(Plan { tables, selection, warnings })
+    if let Some(words) = several_nodes(source, &share) {
+        events.warning(&words);
+        warnings.push(words);
+    }
+    Ok(Plan { share, tables, selection, warnings })
 }
 
 fn prepare_table(
     source: &Source,
     selected: &SelectedTable,
     options: &ExtractOptions,
+    share: &Share,
     warnings: &mut Vec<String>,
 ) -> Result<TablePlan> {
     let table = selected.metadata.clone();
@@ -108,7 +120,8 @@ fn prepare_table(
             table.qualified_name()
         ));
     }
-    let splits = plan_splits(&readers, options.file_size)?;
+    let ranges = share.ranges(source, &table.keyspace)?;
+    let splits = plan_splits(&readers, &ranges, options.file_size)?;
     let strict_liveness = has_strict_liveness(&source.schema, &table);
     let job = TableJob {
         name: table.qualified_name(),
@@ -120,7 +133,19 @@ fn prepare_table(
         now: options.now,
         strict_liveness,
     };
-    Ok(TablePlan { job, splits })
+    Ok(TablePlan { job, ranges, splits })
+}
+
+/// What to know where one node of several is extracted as if it were alone.
+fn several_nodes(source: &Source, share: &Share) -> Option<String> {
+    let nodes = source.ring.whole()?.members().len();
+    let alone = source.nodes.len() == 1 && share.ownership == Ownership::All;
+    (nodes > 1 && alone).then(|| {
+        format!(
+            "this node is one of {nodes}, and all that it holds is extracted, also what others hold too: --ownership primary \
+             on each node of a data center gives each row once"
+        )
+    })
 }
 
 /// Splits are ranges of Murmur3Partitioner's tokens.

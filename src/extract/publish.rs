@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
-use crate::dht::TokenRange;
+use crate::dht::{Ring, RingMember};
 use crate::discover::Source;
 use crate::error::Result;
 use crate::output::dms::DmsTarget;
@@ -29,11 +29,9 @@ use super::options::ExtractOptions;
 use super::plan::{Plan, TablePlan};
 use super::run::{SplitOutcome, TableResult, column_stats, table_stats};
 use super::seal::{SealOptions, seal};
+use super::share::Ownership;
 use super::sink::Destination;
 use super::worker::TableJob;
-
-/// The number of the only agent.
-const AGENT: u32 = 0;
 
 /// What opening an output found.
 #[derive(Debug)]
@@ -47,6 +45,7 @@ pub(super) enum Opened {
 /// An output that is being made.
 pub(super) struct Publication {
     store: Arc<dyn Store>,
+    agent: u32,
     root: String,
     dms: DmsTarget,
     run: RunInfo,
@@ -76,8 +75,9 @@ impl Publication {
         source: &Source,
         plan: &Plan,
     ) -> Result<Opened> {
+        let agent = plan.share.agent;
         if options.overwrite {
-            remove_output(&*store)?;
+            remove_output(&*store, agent)?;
         }
         let wanted = run_info(options, source, plan)?;
         let location = place.to_string();
@@ -90,7 +90,7 @@ impl Publication {
             }
         };
         let source_fingerprint = source_fingerprint(plan);
-        let read = |file: &str| store.get(&agent_file(AGENT, file));
+        let read = |file: &str| store.get(&agent_file(agent, file));
         let manifest = match read("manifest.json")? {
             Some(bytes) => Some(read_json::<Manifest>(&location, &bytes)?),
             None => None,
@@ -105,22 +105,23 @@ impl Publication {
                 let report = read("report.json")?.unwrap_or_default();
                 let report = read_json::<Report>(&location, &report)?;
                 // The run may have ended between the manifest and the seal.
-                if store.get(COMPLETE)?.is_none() {
+                if run.agents == 1 && store.get(COMPLETE)?.is_none() {
                     let dms = dms_target(place, &options.s3);
                     seal_output(&*store, source, dms, plan, &crate::progress::NoEvents)?;
                 }
                 return Ok(Opened::AlreadyComplete(Box::new(report), manifest));
             }
             AgentProgress::Resume(state) => state,
-            AgentProgress::Fresh => StateFile::new(&run, AGENT, &source_fingerprint, &started),
+            AgentProgress::Fresh => StateFile::new(&run, agent, &source_fingerprint, &started),
         };
         for table in &plan.tables {
             let (keyspace, name) = (&table.job.table.keyspace, &table.job.table.name);
-            store.clean_temporaries(&load_prefix(keyspace, name, AGENT))?;
-            store.clean_temporaries(&static_prefix(keyspace, name, AGENT))?;
+            store.clean_temporaries(&load_prefix(keyspace, name, agent))?;
+            store.clean_temporaries(&static_prefix(keyspace, name, agent))?;
         }
         Ok(Opened::Ready(Box::new(Self {
             store,
+            agent,
             dms: dms_target(place, &options.s3),
             root: location,
             run,
@@ -131,7 +132,7 @@ impl Publication {
     }
 
     pub(super) fn destination(&self) -> Destination {
-        Destination::Store { store: Arc::clone(&self.store), agent: AGENT }
+        Destination::Store { store: Arc::clone(&self.store), agent: self.agent }
     }
 
     pub(super) fn location(&self) -> String {
@@ -182,7 +183,7 @@ impl Publication {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let table = state.tables.entry(job.name.clone()).or_default();
         table.splits.insert(u64::from(number), to_state(outcome));
-        self.store.put(&agent_file(AGENT, "state.json"), &write_json(&*state)?)?;
+        self.store.put(&agent_file(self.agent, "state.json"), &write_json(&*state)?)?;
         Ok(())
     }
 
@@ -219,8 +220,8 @@ impl Publication {
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
             tool: tool(),
-            agent: AGENT,
-            agents: 1,
+            agent: self.agent,
+            agents: self.run.agents,
             host_id: host.and_then(|h| h.host_id).map(|id| id.to_string()),
             cluster: self.run.cluster.clone(),
             data_center: host.and_then(|h| h.data_center.clone()),
@@ -242,9 +243,13 @@ impl Publication {
             excluded,
             complete: true,
         };
-        self.store.put(&agent_file(AGENT, "report.json"), &write_json(report)?)?;
-        self.store.put(&agent_file(AGENT, "manifest.json"), &write_json(&manifest)?)?;
-        self.store.delete(&agent_file(AGENT, "state.json"))?;
+        self.store.put(&agent_file(self.agent, "report.json"), &write_json(report)?)?;
+        self.store.put(&agent_file(self.agent, "manifest.json"), &write_json(&manifest)?)?;
+        self.store.delete(&agent_file(self.agent, "state.json"))?;
+        // The last of several agents does not know that it is the last.
+        if self.run.agents > 1 {
+            return Ok(manifest);
+        }
         for warning in seal_output(&*self.store, source, self.dms.clone(), plan, events)? {
             events.warning(&warning);
         }
@@ -284,21 +289,23 @@ fn is_selected(plan: &Plan, table: &TableMetadata) -> bool {
 }
 
 /// Removes what an earlier run of this agent left: its files, its folder, and what the seal wrote.
-fn remove_output(store: &dyn Store) -> Result<()> {
+fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
     let mut names = Vec::new();
     let remember = |bytes: Option<Vec<u8>>, names: &mut Vec<String>| {
         let text = bytes.unwrap_or_default();
         let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         collect_names(&value, names);
     };
-    remember(store.get(&agent_file(AGENT, "manifest.json"))?, &mut names);
-    remember(store.get(&agent_file(AGENT, "state.json"))?, &mut names);
+    remember(store.get(&agent_file(agent, "manifest.json"))?, &mut names);
+    remember(store.get(&agent_file(agent, "state.json"))?, &mut names);
     let other_agents =
-        store.list(AGENTS)?.iter().any(|o| !o.name.starts_with(&agent_file(AGENT, "")));
-    names.extend(store.list(&agent_file(AGENT, ""))?.into_iter().map(|object| object.name));
+        store.list(AGENTS)?.iter().any(|o| !o.name.starts_with(&agent_file(agent, "")));
+    names.extend(store.list(&agent_file(agent, ""))?.into_iter().map(|object| object.name));
     if !other_agents {
         names.extend(store.list(&format!("{OWN}/"))?.into_iter().map(|object| object.name));
     }
+    // First, for without this agent's files it would not be true.
+    store.delete(COMPLETE)?;
     for name in names {
         store.delete(&name)?;
     }
@@ -341,13 +348,7 @@ fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -> Result<Ru
     let tables: Vec<&str> = plan.tables.iter().map(|table| table.job.name.as_str()).collect();
     given.insert("tables".to_owned(), json!(tables));
     let schema = write_schema(&source.schema, &|table| is_selected(plan, table));
-    let host = source.host.as_ref();
-    let ring = host.and_then(|h| h.host_id.map(|id| (h, id))).map(|(h, id)| RingNode {
-        host_id: id.to_string(),
-        data_center: h.data_center.clone(),
-        rack: h.rack.clone(),
-        tokens: h.tokens.clone(),
-    });
+    let cluster = source.nodes.iter().find_map(|node| node.host.as_ref()?.cluster_name.clone());
     RunInfo {
         format_version: FORMAT_VERSION,
         tool: tool(),
@@ -355,17 +356,38 @@ fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -> Result<Ru
         profile: records.profile.as_str().to_owned(),
         metadata: records.metadata.as_str().to_owned(),
         compression: "none".to_owned(),
-        cluster: host.and_then(|h| h.cluster_name.clone()),
+        cluster,
         partitioner: "org.apache.cassandra.dht.Murmur3Partitioner".to_owned(),
-        ownership: "all".to_owned(),
-        agents: 1,
+        ownership: plan.share.ownership.as_str().to_owned(),
+        agents: plan.share.agents,
         options: given,
         schema_fingerprint: fingerprint(&[schema.as_bytes()]),
-        ring: ring.into_iter().collect(),
-        ranges: vec![TokenInterval::from(TokenRange::ALL)],
+        ring: source.ring.whole().map(ring_nodes).unwrap_or_default(),
+        ranges: plan.share.wanted.iter().copied().map(TokenInterval::from).collect(),
+        table_ranges: replica_ranges(plan),
         fingerprint: String::new(),
     }
     .seal_fingerprint()
+}
+
+fn ring_nodes(ring: &Ring) -> Vec<RingNode> {
+    let node = |member: &RingMember| RingNode {
+        host_id: member.host_id.to_string(),
+        data_center: Some(member.data_center.clone()),
+        rack: Some(member.rack.clone()),
+        tokens: member.tokens.iter().map(ToString::to_string).collect(),
+    };
+    ring.members().iter().map(node).collect()
+}
+
+/// What one node alone is to extract as a replica, by table: how much that is depends on the keyspace.
+fn replica_ranges(plan: &Plan) -> BTreeMap<String, Vec<TokenInterval>> {
+    let of_table = |table: &TablePlan| {
+        let ranges = table.ranges.iter().copied().map(TokenInterval::from).collect();
+        (table.job.name.clone(), ranges)
+    };
+    let replica = plan.share.ownership == Ownership::Replica;
+    plan.tables.iter().filter(|_| replica).map(of_table).collect()
 }
 
 /// Depends on the input files and on the splits made from them.
@@ -475,7 +497,7 @@ fn manifest_table(source: &Source, table: &TablePlan, result: &TableResult) -> M
         table: table.job.table.name.clone(),
         table_id: table.job.table.id.map(|id| id.to_string()),
         columns,
-        ranges: vec![TokenInterval::from(TokenRange::ALL)],
+        ranges: table.ranges.iter().copied().map(TokenInterval::from).collect(),
         rows: files.iter().map(|file| file.rows).sum(),
         digest,
         files,

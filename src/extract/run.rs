@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::dht::TokenRange;
+use crate::dht::{Token, TokenRange};
 use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
 use crate::output::manifest::{FileEntry, Manifest, RecordDigest, TableCounters, TokenInterval};
@@ -347,25 +347,29 @@ fn outcome(range: TokenRange, done: SplitDone, stats: RecordStats, damaged: bool
 }
 
 /// Proves that the splits of each SSTable join: each begins where the one before it ended, the first at the start of the
-/// data and the last at its end. A damaged index could otherwise hide partitions.
+/// data and the last at its end. A damaged index could otherwise hide partitions. Where tokens between two splits are not
+/// this agent's, there is nothing to join.
 fn check_joints(table: &TablePlan, result: &TableResult) -> Result<()> {
     if result.splits.values().any(|split| split.damaged || split.extents.is_empty()) {
         return Ok(());
     }
+    let ranges = table.splits.iter().map(|split| split.range);
     for (i, reader) in table.job.readers.iter().enumerate() {
-        let mut expected = 0;
-        let ends = result.splits.values().filter_map(|split| split.extents.get(i).copied());
-        let last = std::iter::once((reader.chunks().data_len(), 0));
-        for (start, end) in ends.chain(last) {
-            if start != expected {
+        let mut before = (Token::MIN, 0);
+        let extents = result.splits.values().filter_map(|split| split.extents.get(i).copied());
+        let end = TokenRange { start: Token::MAX, end: Token::MAX };
+        let last = (end, (reader.chunks().data_len(), 0));
+        for (range, extent) in ranges.clone().zip(extents).chain([last]) {
+            let (up_to, expected) = std::mem::replace(&mut before, (range.end, extent.1));
+            if up_to == range.start && extent.0 != expected {
                 let path = reader.descriptor().path(crate::sstable::Component::Index);
-                let words = format!("it leads past the data from offset {expected} to {start}");
+                let words =
+                    format!("it leads past the data from offset {expected} to {}", extent.0);
                 return Err(crate::error::DecodeError::invalid(words, expected).in_file(&path).map_damage(|d| {
                     d.table = Some(table.job.name.clone());
                     d.hint = Some("move Index.db and Summary.db of this SSTable away: they are not needed".into());
                 }));
             }
-            expected = end;
         }
     }
     Ok(())

@@ -43,6 +43,7 @@ impl Sample {
             schema_fingerprint: "s".into(),
             ring: vec![],
             ranges: vec![TokenRange::ALL.into()],
+            table_ranges: BTreeMap::new(),
             fingerprint: String::new(),
         }
         .seal_fingerprint()

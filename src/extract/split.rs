@@ -23,8 +23,12 @@ pub(crate) struct Split {
     pub range: TokenRange,
 }
 
-/// Cuts the whole ring into splits of about `size` bytes of uncompressed data.
-pub(crate) fn plan_splits(readers: &[Arc<SstableReader>], size: u64) -> Result<Vec<Split>> {
+/// Cuts `ranges`, which are in token order, into splits of about `size` bytes of uncompressed data.
+pub(crate) fn plan_splits(
+    readers: &[Arc<SstableReader>],
+    ranges: &[TokenRange],
+    size: u64,
+) -> Result<Vec<Split>> {
     let step = BORDER.min(size).max(1);
     let mut borders = Vec::new();
     for reader in readers {
@@ -42,19 +46,23 @@ pub(crate) fn plan_splits(readers: &[Arc<SstableReader>], size: u64) -> Result<V
         }
     }
     borders.sort_unstable();
-    Ok(cut(&borders, step, size))
+    let mut splits = Vec::new();
+    for &range in ranges {
+        cut(&borders, range, step, size, &mut splits);
+    }
+    Ok(splits)
 }
 
-/// Cuts the ring at every so many borders that they stand for `size` bytes.
-fn cut(borders: &[Token], step: u64, size: u64) -> Vec<Split> {
-    let mut splits = Vec::new();
-    let mut start = Token::MIN;
+/// Cuts `whole` at every so many of the borders in it that they stand for `size` bytes.
+fn cut(borders: &[Token], whole: TokenRange, step: u64, size: u64, splits: &mut Vec<Split>) {
+    let mut start = whole.start;
     let mut bytes = 0_u64;
     let mut push = |range| {
         let number = u32::try_from(splits.len() + 1).unwrap_or(u32::MAX);
         splits.push(Split { number, range });
     };
-    for border in borders {
+    let inside = borders.partition_point(|&border| border <= whole.start);
+    for &border in borders.iter().skip(inside).take_while(|&&border| border <= whole.end) {
         bytes += step;
         // The partition at the border belongs to the next split.
         let end = Token(border.0.saturating_sub(1));
@@ -64,19 +72,36 @@ fn cut(borders: &[Token], step: u64, size: u64) -> Vec<Split> {
             bytes = 0;
         }
     }
-    push(TokenRange { start, end: Token::MAX });
-    splits
+    push(TokenRange { start, end: whole.end });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn splits(borders: &[Token], ranges: &[TokenRange], size: u64) -> Vec<Split> {
+        let mut splits = Vec::new();
+        for &range in ranges {
+            cut(borders, range, 10, size, &mut splits);
+        }
+        splits
+    }
+
+    #[test]
+    fn each_range_is_cut_by_itself_and_numbers_go_on() {
+        let tokens: Vec<Token> = [-50, -50, -20, 0, 7, 7, 9].map(Token).to_vec();
+        let range = |start, end| TokenRange { start: Token(start), end: Token(end) };
+        let found = splits(&tokens, &[range(-30, 0), range(5, 100), range(200, 300)], 20);
+        let shown: Vec<_> =
+            found.iter().map(|s| (s.number, s.range.start.0, s.range.end.0)).collect();
+        assert_eq!(shown, [(1, -30, -1), (2, -1, 0), (3, 5, 6), (4, 6, 100), (5, 200, 300)]);
+    }
+
     #[test]
     fn splits_cover_the_ring_without_gap_or_overlap_and_never_cut_a_token() {
         let tokens: Vec<Token> = [-50, -50, -50, -20, 0, 7, 7, 9].map(Token).to_vec();
         for size in [1, 10, 25, 1000] {
-            let splits = cut(&tokens, 10, size);
+            let splits = splits(&tokens, &[TokenRange::ALL], size);
             assert_eq!(splits[0].range.start, Token::MIN);
             assert_eq!(splits.last().unwrap().range.end, Token::MAX);
             for (i, pair) in splits.windows(2).enumerate() {
@@ -88,7 +113,7 @@ mod tests {
                 assert_eq!(pair[0].number as usize, i + 1);
             }
         }
-        assert_eq!(cut(&tokens, 10, 1000).len(), 1);
-        assert_eq!(cut(&tokens, 10, 30).len(), 3);
+        assert_eq!(splits(&tokens, &[TokenRange::ALL], 1000).len(), 1);
+        assert_eq!(splits(&tokens, &[TokenRange::ALL], 30).len(), 3);
     }
 }

@@ -40,6 +40,9 @@ pub struct RunInfo {
     pub ring: Vec<RingNode>,
     /// Token ranges that all agents together must cover.
     pub ranges: Vec<TokenInterval>,
+    /// The same by table (`keyspace.table`), where one node alone is extracted as a replica; takes the place of `ranges`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub table_ranges: BTreeMap<String, Vec<TokenInterval>>,
     /// Fingerprint of all of this but the program; manifests and states carry it.
     pub fingerprint: String,
 }
@@ -112,7 +115,7 @@ impl RunInfo {
         if existing.ring != self.ring {
             differences.push(ring_difference(&existing.ring, &self.ring));
         }
-        if existing.ranges != self.ranges {
+        if existing.ranges != self.ranges || existing.table_ranges != self.table_ranges {
             differences.push("the token range to extract is another".to_owned());
         }
         if differences.is_empty() {

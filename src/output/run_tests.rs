@@ -24,6 +24,7 @@ fn run() -> RunInfo {
             tokens: vec!["-5".into()],
         }],
         ranges: vec![TokenRange::ALL.into()],
+        table_ranges: BTreeMap::new(),
         fingerprint: String::new(),
     }
     .seal_fingerprint()

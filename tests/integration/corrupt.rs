@@ -192,6 +192,7 @@ fn extract_options(data: &Path, on_corrupt: OnCorrupt) -> ExtractOptions {
         },
         output: OutputTarget::Discard,
         s3: Default::default(),
+        share: Default::default(),
         records: RecordOptions {
             profile: Profile::Jsonl,
             metadata: MetadataMode::None,
