@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     StallAnswer,
     /// A byte of the body changes on the way to the server.
     DamageBody,
+    /// The same, by a server that says nothing about checksums.
+    DamageBodyInSilence,
     /// The server reports another CRC-64/NVME.
     WrongChecksum,
     /// The server says nothing about checksums.
@@ -74,6 +76,8 @@ struct Plan {
     chance: Option<Chance>,
     /// Method, target and what was done to it.
     log: Vec<(String, String, Option<Fault>)>,
+    /// All of the heads.
+    heads: Vec<String>,
     /// Parts under way, now and at most.
     parts: (usize, usize),
 }
@@ -87,7 +91,10 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy before `server` that follows `rules`.
     pub(crate) fn start(server: SocketAddr, rules: Vec<Rule>) -> Self {
-        Self::with_plan(server, Plan { rules, chance: None, log: Vec::new(), parts: (0, 0) })
+        Self::with_plan(
+            server,
+            Plan { rules, chance: None, log: Vec::new(), heads: Vec::new(), parts: (0, 0) },
+        )
     }
 
     /// A proxy that lets one in `one_in` requests go wrong in one of these ways.
@@ -97,7 +104,13 @@ impl Proxy {
             one_in,
             faults: faults.to_vec(),
         };
-        let plan = Plan { rules: Vec::new(), chance: Some(chance), log: Vec::new(), parts: (0, 0) };
+        let plan = Plan {
+            rules: Vec::new(),
+            chance: Some(chance),
+            log: Vec::new(),
+            heads: Vec::new(),
+            parts: (0, 0),
+        };
         Self::with_plan(server, plan)
     }
 
@@ -124,6 +137,11 @@ impl Proxy {
     pub(crate) fn count(&self, method: &str, target: &str) -> usize {
         let plan = self.plan.lock().unwrap();
         plan.log.iter().filter(|(m, t, _)| m == method && t.contains(target)).count()
+    }
+
+    /// The heads of all requests so far, in lower case.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.plan.lock().unwrap().heads.clone()
     }
 
     /// Parts that were under way at a time, at most.
@@ -190,6 +208,7 @@ fn serve(
             plan.parts.0 += 1;
             plan.parts.1 = plan.parts.1.max(plan.parts.0);
         }
+        plan.heads.push(head.to_ascii_lowercase());
         plan.decide(&method, &target)
     };
     if fault == Some(Fault::ResetBefore) {
@@ -214,7 +233,7 @@ fn serve(
             std::thread::sleep(Duration::from_secs(60));
             return Ok(());
         }
-        Some(Fault::DamageBody) if length > 0 => {
+        Some(Fault::DamageBody | Fault::DamageBodyInSilence) if length > 0 => {
             let at = head_len + length / 2;
             bytes[at] ^= 0x40;
         }
@@ -243,9 +262,13 @@ fn serve(
             return Ok(());
         }
         Some(Fault::WrongChecksum) => reply = with_checksums(&reply, Some("AAAAAAAAAAA=")),
-        Some(Fault::NoChecksum) => reply = with_checksums(&reply, None),
+        Some(Fault::NoChecksum | Fault::DamageBodyInSilence) => {
+            reply = with_checksums(&reply, None)
+        }
         _ => {}
     }
+    // With the answer its room is free.
+    plan.lock().unwrap().parts.0 -= usize::from(std::mem::take(is_part));
     client.write_all(&reply)?;
     client.shutdown(Shutdown::Write)?;
     // Until the other side is done too: a reset could overtake the answer.
