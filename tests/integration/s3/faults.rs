@@ -483,7 +483,7 @@ fn parts_under_way_stay_within_their_room_however_slow_the_store_is() {
     std::thread::scope(|scope| {
         for i in 0..4 {
             let scene = &scene;
-            scope.spawn(move || scene.write(&format!("t/{i}"), &noise(16 * MIB, i)).unwrap());
+            scope.spawn(move || scene.write(&format!("t/{i}"), &noise(15 * MIB, i)).unwrap());
         }
     });
     assert_eq!(scene.store.list("t/").unwrap().len(), 4);

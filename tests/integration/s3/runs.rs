@@ -253,3 +253,40 @@ fn command_config(bucket: &Bucket) -> Command {
     command.arg("--data-dir").arg(Path::new("/d"));
     command
 }
+
+#[test]
+fn a_run_aborts_the_uploads_that_its_dead_predecessor_left_and_no_others() {
+    let Some(moto) = servers::moto() else { return };
+    let bucket = moto.bucket();
+    let client = raw_client(moto.address);
+    let others = [
+        "p/shop/orders/LOAD00100001.csv",
+        "p/shop/orders2/LOAD00000001.csv",
+        "q/shop/orders/LOAD00000001.csv",
+        "somebody/else",
+    ];
+    for key in ["p/shop/orders/LOAD00000001.csv", "p/statics/mixed/STATIC00000009.csv"]
+        .iter()
+        .chain(&others)
+    {
+        let begin = client.create_multipart_upload().bucket(&bucket.name).key(*key).send();
+        block_on(begin).unwrap();
+    }
+    assert_eq!(bucket.dangling_uploads(), 2 + others.len());
+    let s3 = ["--s3-endpoint", &endpoint(&bucket), "--s3-path-style"];
+    run(extract(&bucket.url("p"), &s3), 0);
+    assert_eq!(bucket.dangling_uploads(), others.len());
+}
+
+#[test]
+fn a_memory_that_uploads_do_not_fit_is_refused_with_one_that_suffices() {
+    let bucket = servers::s3s_fs().bucket();
+    let endpoint = endpoint(&bucket);
+    let with = |memory: &str, code: i32| {
+        let s3 = ["--s3-endpoint", &endpoint, "--s3-path-style", "--memory", memory];
+        said(&run(extract(&bucket.url("p"), &s3), code))
+    };
+    let words = with("64MiB", 2);
+    let (_, memory) = words.split_once("give --memory ").unwrap();
+    with(memory.split(' ').next().unwrap(), 0);
+}
