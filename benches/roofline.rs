@@ -31,6 +31,8 @@ const PAGE: usize = 4096;
 const BLOCK: usize = 1 << 20;
 /// As large as the product makes files, so that the kernel has as many of them to make.
 const FILE_LEN: u64 = 256 << 20;
+/// What is claimed beside the text before it is written.
+const SPARE: u64 = 1 << 30;
 /// Fast copies of decompressors write up to here behind the chunk.
 const SLACK: usize = 64;
 const CHECKSUM_LEN: usize = 4;
@@ -89,6 +91,7 @@ fn main() -> anyhow::Result<()> {
         let mut costs = Vec::new();
         for _ in 0..REPETITIONS {
             let mut paths = Vec::new();
+            claim_memory(arguments.text_bytes + SPARE)?;
             costs.push(measure::cheapest(1, || {
                 paths = write_files(scratch, arguments.text_bytes)?;
                 Ok(())
@@ -98,6 +101,17 @@ fn main() -> anyhow::Result<()> {
         let cheapest = costs.into_iter().min_by(|a, b| a.cpu.total_cmp(&b.cpu));
         show("write files", arguments.text_bytes, cheapest.context("never written")?)?;
     }
+    Ok(())
+}
+
+/// Touches `bytes` of fresh memory and gives them back.
+///
+/// On a virtual machine the host takes free memory away and hands it out again page by page, at a price that is many times
+/// that of the writing which then lands on whoever is measured. What was touched just before is there.
+fn claim_memory(bytes: u64) -> anyhow::Result<()> {
+    let mut pages = vec![0_u8; usize::try_from(bytes)?];
+    pages.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    black_box(&pages);
     Ok(())
 }
 

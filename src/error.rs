@@ -82,31 +82,54 @@ pub enum DecodeErrorKind {
     Unsupported(String),
 }
 
-/// A [`DecodeErrorKind`] and where it was found: an offset in the bytes the reader was given.
+/// A [`DecodeErrorKind`] and where it was found.
+///
+/// One pointer, so that a `Result` of a number comes back in registers: the readers of bytes are the hot path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}")]
-pub struct DecodeError {
+#[error("{}", .0.kind)]
+pub struct DecodeError(Box<DecodeFault>);
+
+/// What a [`DecodeError`] says; reached through it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeFault {
     /// What was wrong.
     pub kind: DecodeErrorKind,
-    /// Where: an offset into the file, or into its uncompressed stream for Data.db.
+    /// Where: an offset in the bytes the reader was given; of Data.db in its uncompressed stream.
     pub offset: u64,
+}
+
+impl std::ops::Deref for DecodeError {
+    type Target = DecodeFault;
+
+    fn deref(&self) -> &DecodeFault {
+        &self.0
+    }
 }
 
 impl DecodeError {
     /// An error of `kind` at `offset`.
+    #[cold]
     pub fn new(kind: DecodeErrorKind, offset: u64) -> Self {
-        Self { kind, offset }
+        Self(Box::new(DecodeFault { kind, offset }))
     }
 
     /// An [`DecodeErrorKind::Invalid`] in words.
+    #[cold]
     pub fn invalid(words: impl Into<String>, offset: u64) -> Self {
-        Self { kind: DecodeErrorKind::Invalid(words.into()), offset }
+        Self::new(DecodeErrorKind::Invalid(words.into()), offset)
+    }
+
+    /// The same error at another offset: for one found in a text that was taken out of a file.
+    #[must_use]
+    pub fn at(mut self, offset: u64) -> Self {
+        self.0.offset = offset;
+        self
     }
 
     /// The same error with `base` added to its offset: for a reader over a part of a file.
     #[must_use]
     pub fn shifted(mut self, base: u64) -> Self {
-        self.offset = self.offset.saturating_add(base);
+        self.0.offset = self.0.offset.saturating_add(base);
         self
     }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::merge::{MergeBooks, PartitionMerge, RowSink, TieBreak};
 use crate::output::{ColumnTypeOverride, RecordFormat, RecordWriter, Refusal};
 use crate::progress::{Books, Events, Quarantine};
+use crate::rows::codec::CellsLeftOut;
 use crate::rows::{PartitionSource, RowView};
 use crate::schema::{CompactKind, TableMetadata};
 use crate::sstable::{SstableReader, SstableScanner, WorkerRows};
@@ -56,8 +57,8 @@ pub(crate) struct SplitDone {
 
 /// At most this many refused rows are listed by name per split; all are counted.
 const LISTED: usize = 20;
-/// The output buffer goes to the file at this size.
-const FLUSH: usize = 1 << 20;
+/// The output buffer goes to the file at this size: small enough that its text is still in the cache of the core.
+const FLUSH: usize = 256 << 10;
 /// Partitions and rows between two looks at the cancel flag.
 const CHECK_EVERY: u32 = 4096;
 
@@ -152,7 +153,7 @@ impl Worker<'_> {
                 if let Some(extent) = done.extents.get_mut(i) {
                     extent.1 = extent.1.max(scanner.extent().1);
                 }
-                let (dropped, hidden) = scanner.cells_left_out();
+                let CellsLeftOut { dropped, hidden } = scanner.cells_left_out();
                 sink.books.cells_dropped += dropped;
                 sink.books.cells_hidden += hidden;
                 sink.books.cells_read += dropped + hidden;

@@ -24,6 +24,12 @@ impl<'a> ByteReader<'a> {
         Self { bytes, pos: pos.min(bytes.len()) }
     }
 
+    /// All its bytes, those before the cursor too.
+    #[inline]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Offset of the next byte.
     #[inline]
     pub fn position(&self) -> usize {

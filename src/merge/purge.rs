@@ -52,6 +52,18 @@ pub(super) fn row_deletion(row: &Row) -> DeletionTime {
     }
 }
 
+/// True if `deletion` and those of the row's complex columns are older than everything in the row. (Those of the columns
+/// are tested against all cells: an INSERT of a whole collection leaves one that is older than the row itself.)
+#[inline]
+fn nothing_deleted(row: &Row, deletion: DeletionTime) -> bool {
+    if deletion.is_live() && row.complex.is_empty() {
+        return true;
+    }
+    let newest = row.complex.iter().fold(deletion, |newest, c| newest.max(c.deletion));
+    (row.liveness.is_empty() || !deletion.deletes(row.liveness.timestamp))
+        && row.cells.iter().all(|cell| !newest.deletes(cell.timestamp))
+}
+
 /// Leaves in `row` what a read at `now` sees: live cells, and a live liveness or none. False if that is no row.
 ///
 /// `active` is the partition or range deletion in force. Of the row's fate only its cells are entered in `books`; the row
@@ -59,7 +71,7 @@ pub(super) fn row_deletion(row: &Row) -> DeletionTime {
 #[inline]
 fn settle_cells(row: &mut Row, active: DeletionTime, now: i64, books: &mut MergeBooks) -> Fate {
     let deletion = row_deletion(row).max(active);
-    if deletion.is_live() && row.complex.is_empty() && !row.has_times {
+    if !row.has_times && nothing_deleted(row, deletion) {
         books.cells_emitted += row.cells.len() as u64;
         return if row.cells.is_empty() && row.liveness.is_empty() {
             Fate::OnlyTombstones

@@ -3,6 +3,8 @@
 //! The vector is kept at its full length, so that a piece of constant size is stored with one compare (is there room?)
 //! and no call; a piece may be stored longer than it is, the next one overwrites the surplus.
 
+use super::text::Piece;
+
 /// Bytes being written, reused from row to row.
 #[derive(Debug, Default)]
 pub(super) struct TextBuffer {
@@ -23,6 +25,12 @@ impl TextBuffer {
     #[inline]
     pub(super) fn written(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// What was written, with the bytes behind it that a short piece may be copied with.
+    #[inline]
+    pub(super) fn as_piece(&self) -> Piece<'_> {
+        Piece::within(&self.bytes, self.len)
     }
 
     /// What was written from `start` on.
@@ -112,6 +120,51 @@ impl TextBuffer {
         }
         for &byte in rest {
             self.byte(byte);
+        }
+    }
+
+    /// Appends the first `len` bytes of `chunk` between two quotes, or between two pairs of them.
+    ///
+    /// One move of the end for all three: it is what the next piece waits for.
+    #[inline(always)]
+    pub(super) fn quoted_chunk<const DOUBLED: bool>(&mut self, chunk: &[u8; 32], len: usize) {
+        let quote = if DOUBLED { 2 } else { 1 };
+        let rest = self.bytes.get_mut(self.len..);
+        if let Some(place) = rest.and_then(|rest| rest.first_chunk_mut::<40>())
+            && let Some((before, behind)) = place.split_first_chunk_mut::<2>()
+        {
+            *before = *b"\"\"";
+            if DOUBLED {
+                if let Some(inside) = behind.first_chunk_mut::<32>() {
+                    *inside = *chunk;
+                }
+            } else if let Some(inside) = place.get_mut(1..).and_then(|p| p.first_chunk_mut::<32>())
+            {
+                *inside = *chunk;
+            }
+            let after = place.get_mut(quote + len..).and_then(|rest| rest.first_chunk_mut::<2>());
+            if let Some(after) = after {
+                *after = *b"\"\"";
+                self.len += quote + len + quote;
+                return;
+            }
+        }
+        self.slice_slow(if DOUBLED { b"\"\"" } else { b"\"" });
+        self.slice_slow(chunk.get(..len).unwrap_or(chunk));
+        self.slice_slow(if DOUBLED { b"\"\"" } else { b"\"" });
+    }
+
+    /// Appends the first `len` bytes of an array that `fill` writes in place.
+    ///
+    /// For pieces made of several words: put together elsewhere they would be loaded before their stores are through.
+    #[inline(always)]
+    pub(super) fn place<const N: usize>(&mut self, len: usize, fill: impl FnOnce(&mut [u8; N])) {
+        self.reserve(N);
+        if let Some(place) =
+            self.bytes.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<N>())
+        {
+            fill(place);
+            self.len += len;
         }
     }
 

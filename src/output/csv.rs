@@ -8,7 +8,7 @@ use super::dates::DateTables;
 use super::json::{JsonStyle, JsonWriter};
 use super::scalar::{Cause, Form, Written, put_scalar_here};
 use super::stats::Notes;
-use super::text::{Piece, Special, copy_unless, equal_to, valid_text};
+use super::text::{Piece, Special, all_ascii, copy_unless, equal_to, valid_text};
 use crate::cql::CqlType;
 
 /// What differs between CSV profiles.
@@ -74,7 +74,9 @@ impl CsvStyle {
         ascii: bool,
         notes: &mut Notes,
     ) -> Written {
-        valid_text(bytes, ascii)?;
+        if !all_ascii(bytes) {
+            valid_text(bytes, ascii)?;
+        }
         let is_token = *bytes == *self.null_token;
         if is_token && !bytes.is_empty() {
             notes.null_token();

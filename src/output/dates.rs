@@ -78,14 +78,45 @@ impl DateTables {
     /// A day, `separator`, and a time of day with milliseconds.
     #[inline]
     pub(super) fn put_millis(&self, out: &mut TextBuffer, millis: i64, separator: u8) {
-        self.put_day(out, millis.div_euclid(MILLIS_PER_DAY));
-        out.byte(separator);
-        let of_day = millis.rem_euclid(MILLIS_PER_DAY).unsigned_abs();
-        self.put_minute(out, of_day / 60_000);
+        // Days as they lie from 1970 on need no division of signed numbers.
+        let (day, of_day) = match u64::try_from(millis) {
+            Ok(millis) => {
+                let day = millis / MILLIS_PER_DAY.unsigned_abs();
+                (day.cast_signed(), millis - day * MILLIS_PER_DAY.unsigned_abs())
+            }
+            Err(_) => (
+                millis.div_euclid(MILLIS_PER_DAY),
+                millis.rem_euclid(MILLIS_PER_DAY).unsigned_abs(),
+            ),
+        };
+        let minute = of_day / 60_000;
         // Of the digits 000SSmmm the last five, with a point in between.
-        let digits = (eight_digits(of_day % 60_000) | ASCII_ZEROS) >> 24;
-        let text = (digits & 0xffff) | (u64::from(b'.') << 16) | ((digits >> 16) << 24);
-        out.chunk(&text.to_le_bytes(), 6);
+        let digits = (eight_digits(of_day - minute * 60_000) | ASCII_ZEROS) >> 24;
+        let seconds = (digits & 0xffff) | (u64::from(b'.') << 16) | ((digits >> 16) << 24);
+        let minute = usize::try_from(minute).ok().and_then(|minute| self.minutes.get(minute));
+        let in_table = usize::try_from(day).ok().and_then(|day| self.days.get(day));
+        let (Some(day_text), Some(minute)) = (in_table, minute) else {
+            put_computed_day(out, day);
+            out.byte(separator);
+            if let Some(minute) = minute {
+                out.chunk(minute, 6);
+            }
+            out.chunk(&seconds.to_le_bytes(), 6);
+            return;
+        };
+        // Each over the surplus of the one before.
+        out.place::<25>(23, |place| {
+            if let Some((days, _)) = place.split_first_chunk_mut::<16>() {
+                *days = *day_text;
+            }
+            place[10] = separator;
+            if let Some(to) = place.get_mut(11..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+                *to = *minute;
+            }
+            if let Some(to) = place.get_mut(17..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+                *to = seconds.to_le_bytes();
+            }
+        });
     }
 
     /// A time in microseconds as ISO 8601 in UTC: `2026-11-21T10:00:00.123456Z`.

@@ -85,6 +85,16 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
     /// A string.
     #[inline]
     pub(super) fn string(&mut self, text: Piece<'_>, ascii: bool) -> Written {
+        if let Some(chunk) = text.plain_chunk::<InJson>() {
+            self.out.quoted_chunk::<CSV>(chunk, text.bytes.len());
+            self.out.surplus += if CSV { 2 } else { 0 };
+            return Ok(());
+        }
+        self.other_string(text, ascii)
+    }
+
+    #[inline(never)]
+    fn other_string(&mut self, text: Piece<'_>, ascii: bool) -> Written {
         self.quote();
         if !copy_unless::<InJson>(self.out, text) {
             self.escaped(valid_text(text.bytes, ascii)?);

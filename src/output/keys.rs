@@ -10,7 +10,7 @@ use super::dates::{DateTables, is_common_millis};
 use super::json::{JsonStyle, JsonWriter};
 use super::scalar::{Cause, Form, NumberLimit, TimestampForm, Written, fixed, millis, put_scalar};
 use super::stats::Notes;
-use super::text::{Piece, put_uuid, valid_text};
+use super::text::{Piece, put_uuid, upper_hex_word, valid_text};
 use crate::cql::CqlType;
 
 /// Most bytes of `cp_pk` and `cp_sk`.
@@ -156,8 +156,16 @@ impl KeyWriter {
     }
 
     fn put_ordered(&mut self, value: u64, digits: usize) {
-        for byte in value.to_be_bytes().iter().skip(8 - digits / 2) {
-            self.text.array(&upper_hex(*byte));
+        let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
+        let low = u32::from_be_bytes([e, f, g, h]);
+        match digits {
+            16 => {
+                self.text.array(&upper_hex_word(u32::from_be_bytes([a, b, c, d])));
+                self.text.array(&upper_hex_word(low));
+            }
+            8 => self.text.array(&upper_hex_word(low)),
+            // Of the shorter ones the first digits are the highest.
+            fewer => self.text.chunk(&upper_hex_word(low << (32 - 4 * fewer)), fewer),
         }
     }
 

@@ -447,7 +447,7 @@ impl State {
             let mut pen = Pen { format, out: &mut texts.composite_field, marks: &mut self.marks };
             pen.marks.notes.any |= shortened;
             pen.marks.notes.counters.keys_shortened += u64::from(shortened);
-            let text = texts.composite.text.written();
+            let text = texts.composite.text.as_piece();
             pen.field(field, |pen| pen.key_text(text))?;
         }
         Ok(())
@@ -629,7 +629,7 @@ impl State {
             }
             let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
             let Some((RowView { row, data }, entry)) = row else {
-                pen.field(field, |pen| pen.key_text(STATIC_SORT_KEY))?;
+                pen.field(field, |pen| pen.key_text(Piece::new(STATIC_SORT_KEY)))?;
                 continue;
             };
             let sort_key = &mut self.sort_key;
@@ -649,9 +649,9 @@ impl State {
                 if sort_key.text.len() == 0 {
                     pen.marks.notes.any = true;
                     pen.marks.notes.counters.empty_sort_keys += 1;
-                    return pen.key_text(EMPTY_SORT_KEY);
+                    return pen.key_text(Piece::new(EMPTY_SORT_KEY));
                 }
-                pen.key_text(sort_key.text.written())
+                pen.key_text(sort_key.text.as_piece())
             })?;
         }
         Ok(())
@@ -800,9 +800,9 @@ impl State {
 
 impl Pen<'_> {
     /// A composite key, which is a value and never NULL.
-    fn key_text(&mut self, text: &[u8]) -> Result<Shown, Cause> {
+    fn key_text(&mut self, text: Piece<'_>) -> Result<Shown, Cause> {
         let csv = &self.format.csv;
-        csv.put_text(self.out, Piece::new(text), false, &mut self.marks.notes)?;
+        csv.put_text(self.out, text, false, &mut self.marks.notes)?;
         Ok(Shown::Value)
     }
 }

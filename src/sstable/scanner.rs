@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::dht::{Token, TokenRange};
 use crate::error::{DecodeError, Result};
-use crate::rows::codec::{RowDecoder, Step};
+use crate::rows::codec::{CellsLeftOut, RowDecoder, Step};
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
 
@@ -120,8 +120,8 @@ impl SstableScanner {
     }
 
     /// Cells of dropped columns, and of columns that the schema does not know, so far.
-    pub fn cells_left_out(&self) -> (u64, u64) {
-        (self.decoder.cells_dropped, self.decoder.cells_hidden)
+    pub fn cells_left_out(&self) -> CellsLeftOut {
+        self.decoder.left_out
     }
 
     /// Chunks read so far.

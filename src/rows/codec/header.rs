@@ -62,7 +62,7 @@ fn text(r: &mut ByteReader<'_>, what: &'static str) -> Result<String, DecodeErro
 
 fn marshal(r: &mut ByteReader<'_>, what: &'static str) -> Result<MarshalType, DecodeError> {
     let at = r.position() as u64;
-    parse_marshal_type(&text(r, what)?).map_err(|e| DecodeError::new(e.kind, at))
+    parse_marshal_type(&text(r, what)?).map_err(|e| e.at(at))
 }
 
 fn count(r: &mut ByteReader<'_>, what: &'static str) -> Result<u64, DecodeError> {

@@ -1,11 +1,15 @@
 //! How rows are written, in SSTables and in mutations alike (`UnfilteredSerializer`, from 3.0 on).
 
+mod columns;
+mod common;
 mod flags;
 mod header;
 mod plan;
+mod times;
 mod unfiltered;
 
+pub use columns::CellsLeftOut;
 pub use header::{HeaderColumn, SerializationHeader};
 pub use plan::{DroppedUdts, RowCodec, UnknownColumn};
-pub(crate) use unfiltered::read_deletion_time;
+pub(crate) use times::read_deletion_time;
 pub use unfiltered::{PartitionHead, RowDecoder, Step};

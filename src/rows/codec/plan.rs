@@ -23,6 +23,8 @@ pub(super) struct ColumnPlan {
     pub(super) fate: Fate,
     /// One cell per element.
     pub(super) complex: bool,
+    /// Its cells are kept whatever their write time: the common case, which the hot path asks for first.
+    pub(super) plain: bool,
     /// Length of values that are written without one; `u32::MAX` for those written with one.
     pub(super) fixed_len: u32,
     /// Cells written up to this are gone, although the column is there (dropped and added again).
@@ -30,7 +32,13 @@ pub(super) struct ColumnPlan {
 }
 
 impl ColumnPlan {
-    /// True if a cell needs nothing but to be read and kept: the hot path asks only this.
+    /// The column of the table, if cells need nothing but to be read and kept.
+    #[inline]
+    pub(super) fn plain(&self) -> Option<u16> {
+        if self.plain { self.kept() } else { None }
+    }
+
+    /// The column of the table, unless it was dropped for good or is unknown.
     #[inline]
     pub(super) fn kept(&self) -> Option<u16> {
         match self.fate {
@@ -206,11 +214,13 @@ fn plans(
                     Fate::Unknown
                 }
             };
+            let dropped_micros = dropped.map_or(i64::MIN, |d| d.dropped_micros);
             ColumnPlan {
                 fate,
                 complex,
+                plain: matches!(fate, Fate::Keep(_)) && dropped_micros == i64::MIN,
                 fixed_len: fixed(&column.cql_type),
-                dropped_micros: dropped.map_or(i64::MIN, |d| d.dropped_micros),
+                dropped_micros,
             }
         })
         .collect()

@@ -20,18 +20,15 @@ use std::sync::Arc;
 
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::io::ByteReader;
-use crate::rows::{
-    Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, LivenessInfo,
-    LocalDeletionTime, Marker, NO_TIMESTAMP, NO_TTL, Row, Span,
-};
+use crate::rows::{ClusteringKind, ClusteringValue, DeletionTime, Marker, Row, Span};
 
+use super::columns::{CellsLeftOut, ColumnReader};
 use super::flags::{
-    CELL_ALL, CELL_DELETED, CELL_EMPTY_VALUE, CELL_EXPIRING, CELL_ROW_TIMESTAMP, CELL_ROW_TTL,
     END_OF_PARTITION, EXT_IS_STATIC, EXT_SCYLLA_SHADOWABLE, EXT_SHADOWABLE, EXTENSION,
     HAS_ALL_COLUMNS, HAS_COMPLEX_DELETION, HAS_DELETION, HAS_TIMESTAMP, HAS_TTL, IS_MARKER,
 };
-use super::header::low_i32;
-use super::plan::{ColumnPlan, Fate, RowCodec, VARIABLE};
+use super::plan::{RowCodec, VARIABLE};
+use super::times::read_deletion_time;
 
 /// What one call to the decoder found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +60,8 @@ pub struct RowDecoder {
     codec: Arc<RowCodec>,
     /// Columns present in a row of a table with 64 columns or more.
     present: Vec<bool>,
-    /// Cells of dropped columns so far.
-    pub cells_dropped: u64,
-    /// Cells of columns that the schema does not know, so far.
-    pub cells_hidden: u64,
+    /// Cells that were read and not kept, so far.
+    pub left_out: CellsLeftOut,
 }
 
 const DEFAULT_WINDOW: usize = 4096;
@@ -80,7 +75,11 @@ fn span(start: usize, len: usize) -> Result<Span, DecodeError> {
 
 /// Takes bytes and returns where they are.
 #[inline]
-fn take_span(r: &mut ByteReader<'_>, len: usize, what: &'static str) -> Result<Span, DecodeError> {
+pub(super) fn take_span(
+    r: &mut ByteReader<'_>,
+    len: usize,
+    what: &'static str,
+) -> Result<Span, DecodeError> {
     let start = r.position();
     r.skip(len, what)?;
     span(start, len)
@@ -93,7 +92,7 @@ fn is_truncated(error: &DecodeError) -> bool {
 impl RowDecoder {
     /// A decoder for files with this plan.
     pub fn new(codec: Arc<RowCodec>) -> Self {
-        Self { codec, present: Vec::new(), cells_dropped: 0, cells_hidden: 0 }
+        Self { codec, present: Vec::new(), left_out: CellsLeftOut::default() }
     }
 
     /// The plan.
@@ -248,9 +247,9 @@ impl RowDecoder {
         previous: u64,
     ) -> Result<Marker, DecodeError> {
         check_previous(r, previous)?;
-        let first = self.read_delta_deletion(r)?;
+        let first = self.codec.read_delta_deletion(r)?;
         let (end, start) = if kind.is_boundary() {
-            (first, self.read_delta_deletion(r)?)
+            (first, self.codec.read_delta_deletion(r)?)
         } else if kind.is_start() {
             (DeletionTime::LIVE, first)
         } else {
@@ -277,27 +276,27 @@ impl RowDecoder {
         }
         check_previous(r, previous)?;
         if flags & HAS_TIMESTAMP != 0 {
-            row.liveness.timestamp = self.read_timestamp(r)?;
+            row.liveness.timestamp = self.codec.read_timestamp(r)?;
             if flags & HAS_TTL != 0 {
-                row.liveness.ttl = self.read_ttl(r)?;
-                row.liveness.local_deletion_time = self.read_local_deletion_time(r)?;
+                row.liveness.ttl = self.codec.read_ttl(r)?;
+                row.liveness.local_deletion_time = self.codec.read_local_deletion_time(r)?;
                 row.has_times = true;
             }
         }
         if flags & HAS_DELETION != 0 {
-            row.deletion = self.read_delta_deletion(r)?;
+            row.deletion = self.codec.read_delta_deletion(r)?;
             row.shadowable = extended & EXT_SHADOWABLE != 0;
         }
         if extended & EXT_SCYLLA_SHADOWABLE != 0 {
-            self.read_delta_deletion(r)?;
+            self.codec.read_delta_deletion(r)?;
         }
-        let codec = Arc::clone(&self.codec);
+        // Borrowed and not counted: all workers that read the SSTable would count in one place.
+        let codec = &*self.codec;
         let plans = if is_static { &codec.statics } else { &codec.regulars };
         let complex_deletion = flags & HAS_COMPLEX_DELETION != 0;
+        let mut columns = ColumnReader::new(codec, &mut self.left_out, complex_deletion, row);
         if flags & HAS_ALL_COLUMNS != 0 {
-            for plan in plans {
-                self.read_column(r, plan, complex_deletion, row)?;
-            }
+            columns.read_each(r, plans.iter(), row)?;
         } else if plans.len() < 64 {
             let missing = r.read_uvint("column subset")?;
             if plans.len() < 64 && missing >> plans.len() != 0 {
@@ -305,18 +304,12 @@ impl RowDecoder {
                     r.error(DecodeErrorKind::InvalidTag { what: "column subset", value: missing })
                 );
             }
-            for (i, plan) in plans.iter().enumerate() {
-                if missing & (1 << i) == 0 {
-                    self.read_column(r, plan, complex_deletion, row)?;
-                }
-            }
+            let present = plans.iter().enumerate().filter(|(i, _)| missing & (1 << i) == 0);
+            columns.read_each(r, present.map(|(_, plan)| plan), row)?;
         } else {
-            self.read_large_subset(r, plans.len())?;
-            let present = std::mem::take(&mut self.present);
-            for (plan, _) in plans.iter().zip(&present).filter(|&(_, &there)| there) {
-                self.read_column(r, plan, complex_deletion, row)?;
-            }
-            self.present = present;
+            read_large_subset(r, plans.len(), &mut self.present)?;
+            let present = plans.iter().zip(&self.present).filter(|&(_, &there)| there);
+            columns.read_each(r, present.map(|(plan, _)| plan), row)?;
         }
         if codec.empty_value_column && !r.is_empty() {
             r.skip(r.remaining(), "value of an empty column")?;
@@ -327,218 +320,6 @@ impl RowDecoder {
             row.complex.sort_by_key(|complex| complex.column);
         }
         Ok(())
-    }
-
-    fn read_large_subset(
-        &mut self,
-        r: &mut ByteReader<'_>,
-        columns: usize,
-    ) -> Result<(), DecodeError> {
-        let missing = r.read_uvint("column subset")?;
-        let Some(present) = (columns as u64).checked_sub(missing) else {
-            return Err(r.error(DecodeErrorKind::Limit {
-                what: "number of missing columns",
-                found: missing,
-                limit: columns as u64,
-            }));
-        };
-        self.present.clear();
-        let lists_present = present < columns as u64 / 2;
-        self.present.resize(columns, !lists_present);
-        let listed = if missing == 0 {
-            0
-        } else if lists_present {
-            present
-        } else {
-            missing
-        };
-        // Ascending: an index named twice would leave the cells of another column to be read as this one's.
-        let mut least = 0;
-        for _ in 0..listed {
-            let index = r.read_uvint("column index")?;
-            let at = usize::try_from(index).ok().filter(|&at| at >= least);
-            match at.and_then(|at| self.present.get_mut(at).zip(at.checked_add(1))) {
-                Some((there, next)) => {
-                    *there = lists_present;
-                    least = next;
-                }
-                None => {
-                    return Err(r.error(DecodeErrorKind::InvalidTag {
-                        what: "column index",
-                        value: index,
-                    }));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn read_column(
-        &mut self,
-        r: &mut ByteReader<'_>,
-        plan: &ColumnPlan,
-        complex_deletion: bool,
-        row: &mut Row,
-    ) -> Result<(), DecodeError> {
-        if !plan.complex {
-            let cell = self.read_cell(r, plan, row.liveness)?;
-            self.keep(plan, cell, row);
-            return Ok(());
-        }
-        if complex_deletion {
-            let deletion = self.read_delta_deletion(r)?;
-            if let Some(column) = plan.kept()
-                && !deletion.is_live()
-                && deletion.marked_for_delete_at > plan.dropped_micros
-            {
-                row.complex.push(ComplexDeletion { column, deletion });
-            }
-        }
-        let count = r.read_uvint("number of elements")?;
-        // The least element is a byte of flags, a row timestamp and an empty path.
-        if count > r.remaining() as u64 {
-            return Err(r.error(DecodeErrorKind::Limit {
-                what: "number of elements",
-                found: count,
-                limit: r.remaining() as u64,
-            }));
-        }
-        for _ in 0..count {
-            let cell = self.read_cell(r, plan, row.liveness)?;
-            self.keep(plan, cell, row);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn keep(&mut self, plan: &ColumnPlan, mut cell: Cell, row: &mut Row) {
-        match plan.fate {
-            Fate::Keep(column)
-                if cell.timestamp > plan.dropped_micros || plan.dropped_micros == i64::MIN =>
-            {
-                cell.column = column;
-                row.has_times |= cell.local_deletion_time.is_some();
-                row.cells.push(cell);
-            }
-            Fate::Keep(_) | Fate::Dropped => self.cells_dropped += 1,
-            Fate::Unknown => self.cells_hidden += 1,
-        }
-    }
-
-    #[inline]
-    fn read_cell(
-        &self,
-        r: &mut ByteReader<'_>,
-        plan: &ColumnPlan,
-        liveness: LivenessInfo,
-    ) -> Result<Cell, DecodeError> {
-        let flags = r.read_u8("cell flags")?;
-        let mut cell = Cell {
-            timestamp: liveness.timestamp,
-            local_deletion_time: LocalDeletionTime::NONE,
-            ttl: NO_TTL,
-            column: 0,
-            source: 0,
-            value: Span::default(),
-            path: Span::default(),
-        };
-        // One test takes the common cell past everything that concerns deletion and expiry.
-        if flags & !(CELL_ROW_TIMESTAMP | CELL_EMPTY_VALUE) != 0 {
-            self.read_cell_times(r, flags, liveness, &mut cell)?;
-        } else if flags & CELL_ROW_TIMESTAMP == 0 {
-            cell.timestamp = self.read_timestamp(r)?;
-        } else if liveness.is_empty() {
-            return Err(tag("cell flags", u64::from(flags), r.position() as u64 - 1));
-        }
-        if plan.complex {
-            let len = r.read_vint_len("cell path")?;
-            cell.path = take_span(r, len, "cell path")?;
-        }
-        if flags & CELL_EMPTY_VALUE == 0 {
-            let len = if plan.fixed_len == VARIABLE {
-                r.read_vint_len("value")?
-            } else {
-                plan.fixed_len as usize
-            };
-            cell.value = take_span(r, len, "value")?;
-        }
-        Ok(cell)
-    }
-
-    #[cold]
-    fn read_cell_times(
-        &self,
-        r: &mut ByteReader<'_>,
-        flags: u8,
-        liveness: LivenessInfo,
-        cell: &mut Cell,
-    ) -> Result<(), DecodeError> {
-        let at = r.position() as u64 - 1;
-        let timed = flags & (CELL_DELETED | CELL_EXPIRING);
-        let row_timestamp = flags & CELL_ROW_TIMESTAMP != 0;
-        let row_ttl = flags & CELL_ROW_TTL != 0;
-        if flags & !CELL_ALL != 0
-            || timed == CELL_DELETED | CELL_EXPIRING
-            || row_timestamp && liveness.is_empty()
-            || row_ttl && liveness.ttl == NO_TTL
-        {
-            return Err(tag("cell flags", u64::from(flags), at));
-        }
-        if !row_timestamp {
-            cell.timestamp = self.read_timestamp(r)?;
-        }
-        if timed == 0 {
-            return Ok(());
-        }
-        if row_ttl {
-            cell.local_deletion_time = liveness.local_deletion_time;
-            cell.ttl = liveness.ttl;
-        } else {
-            cell.local_deletion_time = self.read_local_deletion_time(r)?;
-            if timed == CELL_EXPIRING {
-                cell.ttl = self.read_ttl(r)?;
-            }
-        }
-        if timed == CELL_DELETED {
-            cell.ttl = NO_TTL;
-        }
-        if !cell.local_deletion_time.is_some() {
-            // A deletion time of "never" on something deleted: no release writes it, but it must stay a deletion.
-            cell.local_deletion_time = LocalDeletionTime(i64::MAX - 1);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn read_timestamp(&self, r: &mut ByteReader<'_>) -> Result<i64, DecodeError> {
-        Ok(self.codec.min_timestamp.wrapping_add(r.read_uvint("write time")?.cast_signed()))
-    }
-
-    fn read_ttl(&self, r: &mut ByteReader<'_>) -> Result<i32, DecodeError> {
-        let ttl = self.codec.min_ttl.wrapping_add(low_i32(r.read_uvint("TTL")?));
-        if ttl <= 0 {
-            return Err(r.invalid(format!("a TTL of {ttl} seconds")));
-        }
-        Ok(ttl)
-    }
-
-    fn read_local_deletion_time(
-        &self,
-        r: &mut ByteReader<'_>,
-    ) -> Result<LocalDeletionTime, DecodeError> {
-        let delta = r.read_uvint("local deletion time")?.cast_signed();
-        let sum = self.codec.min_local_deletion_time.wrapping_add(delta);
-        Ok(local_deletion_time(low_i32(sum.cast_unsigned()), self.codec.uint_deletion_time))
-    }
-
-    fn read_delta_deletion(&self, r: &mut ByteReader<'_>) -> Result<DeletionTime, DecodeError> {
-        let marked_for_delete_at = self.read_timestamp(r)?;
-        let local_deletion_time = self.read_local_deletion_time(r)?;
-        if marked_for_delete_at == NO_TIMESTAMP {
-            return Ok(DeletionTime::LIVE);
-        }
-        Ok(DeletionTime { marked_for_delete_at, local_deletion_time })
     }
 }
 
@@ -552,7 +333,7 @@ enum Head {
 }
 
 #[cold]
-fn tag(what: &'static str, value: u64, offset: u64) -> DecodeError {
+pub(super) fn tag(what: &'static str, value: u64, offset: u64) -> DecodeError {
     DecodeError::new(DecodeErrorKind::InvalidTag { what, value }, offset)
 }
 
@@ -582,44 +363,48 @@ fn check_previous(r: &mut ByteReader<'_>, expected: u64) -> Result<(), DecodeErr
     Ok(())
 }
 
-/// A local deletion time of 32 bits with the signedness of the version.
-fn local_deletion_time(raw: i32, unsigned: bool) -> LocalDeletionTime {
-    if unsigned {
-        match raw.cast_unsigned() {
-            u32::MAX => LocalDeletionTime::NONE,
-            seconds => LocalDeletionTime(i64::from(seconds)),
-        }
-    } else {
-        match raw {
-            i32::MAX => LocalDeletionTime::NONE,
-            seconds => LocalDeletionTime(i64::from(seconds)),
-        }
-    }
-}
-
-/// Reads a deletion in its full form (`DeletionTime.Serializer`); see the module header.
-pub(crate) fn read_deletion_time(
+/// Which columns a row of a table with 64 columns or more has (`Columns.Serializer`).
+fn read_large_subset(
     r: &mut ByteReader<'_>,
-    unsigned: bool,
-) -> Result<DeletionTime, DecodeError> {
-    if !unsigned {
-        let raw = r.read_i32("deletion time")?;
-        let marked_for_delete_at = r.read_i64("deletion time")?;
-        if marked_for_delete_at == NO_TIMESTAMP {
-            return Ok(DeletionTime::LIVE);
+    columns: usize,
+    found: &mut Vec<bool>,
+) -> Result<(), DecodeError> {
+    let missing = r.read_uvint("column subset")?;
+    let Some(present) = (columns as u64).checked_sub(missing) else {
+        return Err(r.error(DecodeErrorKind::Limit {
+            what: "number of missing columns",
+            found: missing,
+            limit: columns as u64,
+        }));
+    };
+    found.clear();
+    let lists_present = present < columns as u64 / 2;
+    found.resize(columns, !lists_present);
+    let listed = if missing == 0 {
+        0
+    } else if lists_present {
+        present
+    } else {
+        missing
+    };
+    // Ascending: an index named twice would leave the cells of another column to be read as this one's.
+    let mut least = 0;
+    for _ in 0..listed {
+        let index = r.read_uvint("column index")?;
+        let at = usize::try_from(index).ok().filter(|&at| at >= least);
+        match at.and_then(|at| found.get_mut(at).zip(at.checked_add(1))) {
+            Some((there, next)) => {
+                *there = lists_present;
+                least = next;
+            }
+            None => {
+                return Err(
+                    r.error(DecodeErrorKind::InvalidTag { what: "column index", value: index })
+                );
+            }
         }
-        return Ok(DeletionTime {
-            marked_for_delete_at,
-            local_deletion_time: local_deletion_time(raw, false),
-        });
     }
-    if r.rest().first() == Some(&0x80) {
-        r.skip(1, "deletion time")?;
-        return Ok(DeletionTime::LIVE);
-    }
-    let marked_for_delete_at = r.read_i64("deletion time")?;
-    let raw = r.read_i32("deletion time")?;
-    Ok(DeletionTime { marked_for_delete_at, local_deletion_time: local_deletion_time(raw, true) })
+    Ok(())
 }
 
 #[cfg(test)]

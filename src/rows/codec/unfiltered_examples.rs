@@ -12,6 +12,7 @@ use super::tests::{
 };
 use super::*;
 use crate::cql::{CqlType, MarshalType, parse_marshal_type};
+use crate::rows::{ComplexDeletion, LivenessInfo, LocalDeletionTime, NO_TTL};
 use crate::schema::{ColumnKind, ColumnMetadata, DroppedColumn, TableMetadata};
 
 fn hex(text: &str) -> Vec<u8> {

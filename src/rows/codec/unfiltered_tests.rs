@@ -12,6 +12,7 @@ use super::encoder::{
 };
 use super::*;
 use crate::cql::{CqlType, parse_marshal_type};
+use crate::rows::{ComplexDeletion, LivenessInfo, LocalDeletionTime};
 use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, DroppedColumn, TableMetadata};
 
 /// A row with its bytes, as a test compares it.
@@ -138,7 +139,7 @@ pub(super) fn decode_partition(
         let here = &bytes[at..at + window];
         let len = match step {
             Step::End => {
-                (out.dropped, out.hidden) = (decoder.cells_dropped, decoder.cells_hidden);
+                (out.dropped, out.hidden) = (decoder.left_out.dropped, decoder.left_out.hidden);
                 return Ok(out);
             }
             Step::Row(len) => {

@@ -205,7 +205,7 @@ fn covered_clustering(r: &mut ByteReader<'_>) -> Result<CoveredClustering, Decod
         let what = "clustering type";
         let text = std::str::from_utf8(r.read_bytesv(what)?)
             .map_err(|_| DecodeError::new(DecodeErrorKind::Utf8 { what }, at))?;
-        types.push(parse_marshal_type(text).map_err(|e| DecodeError::new(e.kind, at))?);
+        types.push(parse_marshal_type(text).map_err(|e| e.at(at))?);
     }
     Ok(CoveredClustering { start: bound(r, &types)?, end: bound(r, &types)? })
 }
