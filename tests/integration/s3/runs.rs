@@ -189,6 +189,7 @@ fn what_is_refused_is_said_with_a_hint_and_exit_code_4() {
         let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
         let words = refused(&bucket.url("p"), &names.map(|name| (name, None)));
         assert!(words.contains("no AWS credentials") && words.contains("AWS_PROFILE"), "{words}");
+        assert!(!words.contains("warning: failed to load"), "the SDK talks to users: {words}");
         match server.kind {
             Kind::S3sFs => {
                 let wrong = "other5ecretOfTheTestsThatNobodyMaySee000";
