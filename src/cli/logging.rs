@@ -30,11 +30,13 @@ pub(super) enum Loudness {
 impl Loudness {
     fn directives(self) -> &'static str {
         match self {
-            Self::Quiet => "error",
-            Self::Usual => "warn,cassport::progress=info",
-            Self::Verbose(0 | 1) => "warn,cassport=debug",
+            Self::Quiet => "error,aws_=off",
+            // The AWS SDK warns of every place without credentials, and dumps what it found there; what comes of it is in
+            // our own errors.
+            Self::Usual => "warn,aws_=off,cassport::progress=info",
+            Self::Verbose(0 | 1) => "warn,aws_=off,cassport=debug",
             // Not everybody's: the AWS SDK traces requests with their session tokens.
-            Self::Verbose(_) => "warn,cassport=trace",
+            Self::Verbose(_) => "warn,aws_=off,cassport=trace",
         }
     }
 }

@@ -67,7 +67,18 @@ fn the_help_shows_options_by_heading() {
     let (_, out, _) = run(&["config", "-h"]);
     let headings: Vec<&str> =
         out.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
-    assert_eq!(headings, ["Options:", "Input:", "Output:", "Run:", "Global options:"], "{out}");
+    assert_eq!(
+        headings,
+        [
+            "Options:",
+            "Input:",
+            "Output:",
+            "S3 (credentials, profile and region as the AWS CLI finds them):",
+            "Run:",
+            "Global options:"
+        ],
+        "{out}"
+    );
     assert!(!out.contains("discard"), "{out}");
     let line = "--file-size <SIZE>             About how much uncompressed source data goes into one file [default: 256MiB]";
     assert!(out.contains("--file-size <SIZE>"), "{line}\n{out}");
@@ -86,7 +97,8 @@ fn usage_errors_are_exit_code_2() {
         &["generate"],
         &["generate", "completions", "tcsh"],
         &["seal"],
-        &["seal", "--output", "s3://bucket/prefix"],
+        &["seal", "--output", "s3://b/prefix"],
+        &["seal", "--output", "s3://bucket/prefix", "--s3-endpoint", "nowhere"],
         &["config", "--config", "/nowhere/cassport.toml"],
     ] {
         let (code, out, err) = run(args);
@@ -96,12 +108,12 @@ fn usage_errors_are_exit_code_2() {
 }
 
 #[test]
-fn s3_is_refused_in_words() {
-    let (_, _, err) = run(&["seal", "--output", "s3://bucket/prefix"]);
+fn a_place_that_cannot_be_is_refused_in_words() {
+    let (_, _, err) = run(&["seal", "--output", "gs://bucket/prefix"]);
     assert_eq!(
         err,
-        "error: S3 is not built into this version yet: s3://bucket/prefix\n  hint   write to a directory and copy it \
-         with `aws s3 sync`\n"
+        "error: gs://bucket/prefix is neither a directory nor an S3 URL\n  hint   outputs are directories or \
+         s3://BUCKET/PREFIX\n"
     );
 }
 

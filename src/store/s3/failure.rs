@@ -283,6 +283,8 @@ fn fate(status: u16, code: Option<&str>, readable: bool) -> Fate {
     }
     match status {
         501 => Fate::Fatal,
+        // HEAD has no body for a code; this is what it says where GET says ExpiredToken.
+        400 if code.is_none() => Fate::Credentials,
         408 | 429 | 500.. => Fate::Retry,
         // Success that nobody can read: the connection broke off, or a proxy answered.
         200..300 if !readable => Fate::Retry,
@@ -381,6 +383,7 @@ mod tests {
         }
         assert_eq!(fate(200, None, false), Fate::Retry);
         assert_eq!(fate(403, None, false), Fate::Fatal);
+        assert_eq!(fate(400, None, true), Fate::Credentials);
     }
 
     #[test]

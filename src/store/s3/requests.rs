@@ -336,16 +336,18 @@ impl Shared {
         match head {
             Some(head) if crc.is_none() && agrees(&head, meta, parts) => Ok(()),
             found => {
-                let found = match (crc, found) {
-                    (Some(crc), _) => crc,
-                    (None, Some(head)) => format!("{:?}", head.meta),
-                    (None, None) => "nothing".to_owned(),
+                let length = |bytes: u64| format!("{bytes} bytes");
+                let (found, sent) = match (crc, found) {
+                    (Some(crc), _) => (crc, meta.crc64nvme.clone()),
+                    (None, Some(head)) if head.meta.bytes == meta.bytes => {
+                        let found = [head.meta.crc64nvme, head.etag].join(" ");
+                        (found.trim().to_owned(), meta.crc64nvme.clone())
+                    }
+                    (None, Some(head)) => (length(head.meta.bytes), length(meta.bytes)),
+                    (None, None) => ("nothing".to_owned(), length(meta.bytes)),
                 };
                 self.delete(name).await?;
-                Err(Failure {
-                    unsure: false,
-                    ..Failure::mismatch("whole object", &found, &meta.crc64nvme)
-                })
+                Err(Failure { unsure: false, ..Failure::mismatch("whole object", &found, &sent) })
             }
         }
     }
