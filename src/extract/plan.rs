@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::dht::TokenRange;
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
@@ -10,8 +11,9 @@ use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
 
-use super::options::{ExtractOptions, RecordOptions};
-use super::split::{Split, plan_splits};
+use super::damage::{LeftOut, add_range};
+use super::options::{ExtractOptions, OnCorrupt, RecordOptions};
+use super::split::{Split, borders, plan_splits};
 use super::worker::TableJob;
 
 /// One table of the plan.
@@ -21,9 +23,18 @@ pub(crate) struct TablePlan {
     pub job: TableJob,
     /// Its splits in token order.
     pub splits: Vec<Split>,
+    /// SSTables that cannot be opened.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl TablePlan {
+    /// The tokens of which nothing is written, because an SSTable that cannot be opened may hold them; in order.
+    pub(crate) fn lost(&self) -> Vec<TokenRange> {
+        let mut lost = Vec::new();
+        self.left_out.iter().for_each(|sstable| add_range(&mut lost, sstable.lost));
+        lost
+    }
+
     /// Bytes of uncompressed data in its SSTables.
     pub(crate) fn bytes(&self) -> u64 {
         self.job.readers.iter().map(|reader| reader.chunks().data_len()).sum()
@@ -67,6 +78,7 @@ pub(crate) fn prepare(
     let mut warnings = Vec::new();
     for selected in &selection.tables {
         let plan = prepare_table(source, selected, options, &mut warnings)?;
+        plan.left_out.iter().for_each(|sstable| events.quarantined(&sstable.quarantine));
         events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
     }
@@ -95,9 +107,23 @@ fn prepare_table(
     }
     let mut readers = Vec::with_capacity(selected.sstables.len());
     let mut unknown = BTreeSet::new();
+    let mut all_borders = Vec::new();
+    let mut left_out = Vec::new();
     for sstable in &selected.sstables {
-        let reader = SstableReader::open(&sstable.descriptor, &table, options.input.read_mode)?;
+        let descriptor = &sstable.descriptor;
+        let opened = SstableReader::open(descriptor, &table, options.input.read_mode)
+            .and_then(|reader| Ok((borders(&reader, options.file_size)?, reader)));
+        let (offered, reader) = match opened {
+            Ok(opened) => opened,
+            Err(error) if options.on_corrupt == OnCorrupt::Skip => {
+                let name = table.qualified_name();
+                left_out.push(LeftOut::new(&name, descriptor, &error).ok_or(error)?);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         check_partitioner(&reader, &table)?;
+        all_borders.extend(offered);
         unknown.extend(reader.unknown_columns().iter().map(|column| column.name.clone()));
         readers.push(Arc::new(reader));
     }
@@ -108,7 +134,7 @@ fn prepare_table(
             table.qualified_name()
         ));
     }
-    let splits = plan_splits(&readers, options.file_size)?;
+    let splits = plan_splits(all_borders, options.file_size);
     let strict_liveness = has_strict_liveness(&source.schema, &table);
     let job = TableJob {
         name: table.qualified_name(),
@@ -120,7 +146,7 @@ fn prepare_table(
         now: options.now,
         strict_liveness,
     };
-    Ok(TablePlan { job, splits })
+    Ok(TablePlan { job, splits, left_out })
 }
 
 /// Splits are ranges of Murmur3Partitioner's tokens.

@@ -260,7 +260,8 @@ impl Running<'_> {
             small_windows: small,
         };
         self.events.split_started(&plan.job.name, u64::from(split.number));
-        let mut lost = Vec::new();
+        let mut lost = plan.lost();
+        lost.retain(|range| range.start < split.range.end && range.end > split.range.start);
         let mut quarantine = Vec::new();
         let mut failed_chunks = 0;
         let (mut done, stats) = loop {
@@ -356,6 +357,7 @@ fn make_report(
     let mut tables = Vec::new();
     let mut quarantine = Vec::new();
     for (table, result) in plan.tables.iter().zip(results) {
+        quarantine.extend(table.left_out.iter().map(|sstable| sstable.quarantine.clone()));
         let mut books = Books::default();
         for split in result.splits.values() {
             books.merge(&split.books);

@@ -5,8 +5,6 @@
 //! add up to the split size the ring is cut. So splits depend on the files and the split size alone, and two borders of one
 //! partition never cut it.
 
-use std::sync::Arc;
-
 use crate::dht::{Token, TokenRange};
 use crate::error::Result;
 use crate::sstable::SstableReader;
@@ -23,26 +21,33 @@ pub(crate) struct Split {
     pub range: TokenRange,
 }
 
-/// Cuts the whole ring into splits of about `size` bytes of uncompressed data.
-pub(crate) fn plan_splits(readers: &[Arc<SstableReader>], size: u64) -> Result<Vec<Split>> {
-    let step = BORDER.min(size).max(1);
+/// The borders that one SSTable offers for splits of `size` bytes of uncompressed data.
+pub(crate) fn borders(reader: &SstableReader, size: u64) -> Result<Vec<Token>> {
+    let step = step(size);
     let mut borders = Vec::new();
-    for reader in readers {
-        let len = reader.chunks().data_len();
-        let mut at = step;
-        while at < len {
-            match reader.first_at_or_after(at)? {
-                Some(border) => {
-                    borders.push(border.token);
-                    // A partition longer than the step offers its end only once.
-                    at = (border.offset.max(at) / step + 1) * step;
-                }
-                None => break,
+    let len = reader.chunks().data_len();
+    let mut at = step;
+    while at < len {
+        match reader.first_at_or_after(at)? {
+            Some(border) => {
+                borders.push(border.token);
+                // A partition longer than the step offers its end only once.
+                at = (border.offset.max(at) / step + 1) * step;
             }
+            None => break,
         }
     }
+    Ok(borders)
+}
+
+/// Cuts the whole ring into splits of about `size` bytes of uncompressed data, at the borders of all SSTables.
+pub(crate) fn plan_splits(mut borders: Vec<Token>, size: u64) -> Vec<Split> {
     borders.sort_unstable();
-    Ok(cut(&borders, step, size))
+    cut(&borders, step(size), size)
+}
+
+fn step(size: u64) -> u64 {
+    BORDER.min(size).max(1)
 }
 
 /// Cuts the ring at every so many borders that they stand for `size` bytes.

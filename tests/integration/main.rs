@@ -18,5 +18,6 @@ mod corrupt;
 mod dms_contract;
 mod fixtures;
 mod layers;
+mod left_out;
 mod runs;
 mod support;
