@@ -6,12 +6,14 @@ use std::sync::Arc;
 use crate::dht::TokenRange;
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
+use crate::io::open_files_limit;
 use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
 
 use super::damage::{LeftOut, add_range};
+use super::open_files::check_open_files;
 use super::options::{ExtractOptions, OnCorrupt, RecordOptions};
 use super::split::{Split, borders, plan_splits};
 use super::worker::TableJob;
@@ -74,6 +76,8 @@ pub(crate) fn prepare(
 ) -> Result<Plan> {
     let selection = source.select(&options.input)?;
     check_column_options(&options.records, &selection)?;
+    let sstables = selection.tables.iter().map(|table| table.sstables.len() as u64).sum();
+    check_open_files(sstables, options.input.read_mode, options.threads, open_files_limit())?;
     let mut tables = Vec::new();
     let mut warnings = Vec::new();
     for selected in &selection.tables {

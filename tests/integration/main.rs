@@ -19,5 +19,6 @@ mod dms_contract;
 mod fixtures;
 mod layers;
 mod left_out;
+mod open_files;
 mod runs;
 mod support;
