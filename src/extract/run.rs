@@ -9,7 +9,7 @@ use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
 use crate::output::manifest::{FileEntry, Manifest, RecordDigest, TableCounters, TokenInterval};
 use crate::output::{ColumnStats, RecordStats, RecordWriter};
-use crate::progress::{Books, Events, NotRead, Quarantine, Report, TableReport};
+use crate::progress::{Books, Events, Quarantine, Report, TableReport};
 use crate::sstable::{LargeRows, WorkerRows};
 
 use super::budget::MemoryBudget;
@@ -370,7 +370,10 @@ fn make_report(
             books,
         });
     }
-    let not_read: NotRead = source.not_read(&plan.selection);
+    let flushed = plan.tables.iter().map(|table| {
+        source.flushed_to(table.job.readers.iter().map(|reader| &reader.statistics().stats))
+    });
+    let not_read = source.not_read(&plan.selection, flushed);
     let mut report = Report::new(0, tables, not_read);
     report.quarantine = quarantine;
     report.warnings = source.warnings().iter().chain(&plan.warnings).cloned().collect();

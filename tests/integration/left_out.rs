@@ -6,22 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cassport::dht::{Token, murmur3_token};
 
-use crate::support::{cassport, copy_tree, repository, run, tree};
-
-/// The schema, the node and the table `storage.lz4` of 4.1, which has two SSTables; its folder.
-fn data(scratch: &Path) -> (PathBuf, PathBuf) {
-    let from = repository("testdata/4.1/data");
-    let to = scratch.join("data");
-    for keyspace in ["system", "system_schema"] {
-        copy_tree(&from.join(keyspace), &to.join(keyspace));
-    }
-    let mut folders = std::fs::read_dir(from.join("storage")).unwrap().map(|e| e.unwrap().path());
-    let table =
-        folders.find(|f| f.file_name().unwrap().to_str().unwrap().starts_with("lz4-")).unwrap();
-    let copy = to.join("storage").join(table.file_name().unwrap());
-    copy_tree(&table, &copy);
-    (to, copy)
-}
+use crate::support::{cassport, run, small_data, tree};
 
 struct Extract {
     data: PathBuf,
@@ -29,6 +14,10 @@ struct Extract {
 }
 
 impl Extract {
+    fn new(scratch: &Path) -> Self {
+        Self { data: scratch.join("data"), output: scratch.join("out") }
+    }
+
     fn run(&self, more: &[&str], code: i32) -> String {
         let mut command =
             cassport(["extract", "-t", "storage.lz4", "--profile", "jsonl", "--now", "1795279700"]);
@@ -65,8 +54,8 @@ fn spoil(file: &Path) {
 #[test]
 fn an_sstable_that_cannot_be_opened_is_left_out_when_told_so() {
     let scratch = tempfile::tempdir().unwrap();
-    let (data, table) = data(scratch.path());
-    let extract = Extract { data, output: scratch.path().join("out") };
+    let extract = Extract::new(scratch.path());
+    let table = small_data(&extract.data);
     extract.run(&[], 0);
     let whole = extract.keys();
     assert!(whole.len() > 20, "{whole:?}");
@@ -123,8 +112,8 @@ fn an_sstable_that_cannot_be_opened_is_left_out_when_told_so() {
 #[test]
 fn without_an_index_all_tokens_are_lost() {
     let scratch = tempfile::tempdir().unwrap();
-    let (data, table) = data(scratch.path());
-    let extract = Extract { data, output: scratch.path().join("out") };
+    let extract = Extract::new(scratch.path());
+    let table = small_data(&extract.data);
     spoil(&file_of(&table, "Statistics.db"));
     for component in ["Index.db", "Summary.db"] {
         std::fs::remove_file(file_of(&table, component)).unwrap();
@@ -139,8 +128,8 @@ fn without_an_index_all_tokens_are_lost() {
 #[test]
 fn an_index_that_leads_nowhere_costs_its_sstable() {
     let scratch = tempfile::tempdir().unwrap();
-    let (data, table) = data(scratch.path());
-    let extract = Extract { data, output: scratch.path().join("out") };
+    let extract = Extract::new(scratch.path());
+    let table = small_data(&extract.data);
     let index = file_of(&table, "Index.db");
     let mut bytes = std::fs::read(&index).unwrap();
     bytes.truncate(bytes.len() / 2);

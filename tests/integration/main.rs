@@ -19,6 +19,7 @@ mod dms_contract;
 mod fixtures;
 mod layers;
 mod left_out;
+mod not_read;
 mod open_files;
 mod runs;
 mod support;
