@@ -82,6 +82,8 @@ fn an_sstable_that_cannot_be_opened_is_left_out_when_told_so() {
                 panic!("{what}: {report:#}")
             };
             assert_eq!(entry["table"], "storage.lz4");
+            assert_eq!(words.matches(entry["cause"].as_str().unwrap()).count(), 1, "{words}");
+            assert_eq!(words.matches("something had to be skipped").count(), 1, "{words}");
             let prefix = name.strip_suffix(component).unwrap();
             assert!(entry["file"].as_str().unwrap().contains(prefix), "{what}: {entry}");
             // Everything but the tokens that are listed, and nothing of these.

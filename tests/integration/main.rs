@@ -22,4 +22,5 @@ mod left_out;
 mod not_read;
 mod open_files;
 mod runs;
+mod skipped;
 mod support;
