@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -28,6 +29,8 @@ pub(super) struct Progress {
     interval: Duration,
     state: Arc<Mutex<State>>,
     ticker: Mutex<Option<Ticker>>,
+    /// Whether the user knows that something is skipped.
+    skipping: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +74,8 @@ struct Ticker {
 impl Progress {
     pub(super) fn new(screen: Screen, quiet: bool, interval: Duration) -> Self {
         let state = Arc::default();
-        Self { screen, quiet, interval, state, ticker: Mutex::default() }
+        let ticker = Mutex::default();
+        Self { screen, quiet, interval, state, ticker, skipping: AtomicBool::new(false) }
     }
 
     /// Takes bars away and stops the lines.
@@ -285,8 +289,12 @@ impl Events for Progress {
     }
 
     fn quarantined(&self, what: &Quarantine) {
+        // There may be thousands, and the last words name what fits on a screen.
+        if !self.skipping.swap(true, Ordering::Relaxed) {
+            tracing::warn!("something had to be skipped: the end of the run says what");
+        }
         let file = what.file.as_deref().unwrap_or("none");
-        tracing::warn!(table = what.table, file, "skipped: {}", what.cause);
+        tracing::debug!(table = what.table, file, "skipped: {}", what.cause);
     }
 
     fn warning(&self, words: &str) {

@@ -166,8 +166,8 @@ fn not_read(report: &Report, lines: &mut Vec<String>) {
     let counts = &report.not_read;
     let seen: Vec<String> = [
         (counts.hints, "files of hints"),
-        (counts.batchlog, "batch log"),
-        (counts.paxos, "Paxos"),
+        (counts.batchlog, "partitions of the batch log"),
+        (counts.paxos, "partitions of the Paxos state"),
         (counts.unflushed_segments, "commit-log segments newer than the SSTables"),
         (counts.indexes, "index tables"),
         (counts.views, "materialized views"),

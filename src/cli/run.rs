@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::exit::ExitCode;
 use super::settings::{Rejected, Settings};
 use super::{Ui, commands, message};
+use crate::io::raise_open_files_limit;
 
 /// Does what the command line says, prints what went wrong, and returns how the process should end.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -22,6 +23,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let ui = Ui::new(&settings);
+    raise_open_files_limit();
     let result = commands::run(&settings, &ui);
     ui.close();
     result.unwrap_or_else(|error| {

@@ -187,20 +187,31 @@ impl DataDirs {
 
     /// Counts what lies beside the data roots: `../hints`, `../commitlog`, `../cdc_raw`.
     pub fn other_data(&self) -> OtherData {
-        let mut other = OtherData::default();
-        let beside: BTreeSet<&Path> =
+        let count = |name, suffix| self.beside(name, suffix).len() as u64;
+        OtherData {
+            hints: count("hints", ".hints"),
+            commitlog_segments: count("commitlog", ".log"),
+            cdc_segments: count("cdc_raw", ".log"),
+        }
+    }
+
+    /// The commit-log segments beside the data roots.
+    pub(super) fn commitlog_segments(&self) -> Vec<PathBuf> {
+        self.beside("commitlog", ".log")
+    }
+
+    /// Files of the directory `name` beside each data root.
+    fn beside(&self, name: &str, suffix: &str) -> Vec<PathBuf> {
+        let parents: BTreeSet<&Path> =
             self.roots.iter().chain(&self.enclosing).filter_map(|root| root.parent()).collect();
-        let count = |directory: PathBuf, suffix: &str| {
+        let mut found = Vec::new();
+        for directory in parents.into_iter().map(|parent| parent.join(name)) {
             // A place that cannot be listed is as good as one that is elsewhere: these are counted where they are seen.
             let names = names_in(&directory).unwrap_or_default();
-            names.iter().filter(|name| name.ends_with(suffix)).count() as u64
-        };
-        for directory in beside {
-            other.hints += count(directory.join("hints"), ".hints");
-            other.commitlog_segments += count(directory.join("commitlog"), ".log");
-            other.cdc_segments += count(directory.join("cdc_raw"), ".log");
+            let files = names.iter().filter(|name| name.ends_with(suffix));
+            found.extend(files.map(|name| directory.join(name)));
         }
-        other
+        found
     }
 
     fn sort_in(&mut self, path: &Path, tables: &mut FoundTables) -> Result<Option<String>> {

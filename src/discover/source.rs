@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::io::ReadMode;
 use crate::merge::TieBreak;
-use crate::progress::NotRead;
 use crate::schema::{Schema, TableMetadata};
 
 use super::options::{InputOptions, NodeDirs};
@@ -134,21 +133,6 @@ impl Source {
             excludes: options.exclude.clone(),
         };
         select_tables(&self.schema, &self.dirs, &patterns)
-    }
-
-    /// What lies here and is not read.
-    pub fn not_read(&self, selection: &Selection) -> NotRead {
-        let other = self.dirs.other_data();
-        let excluded =
-            |why: &str| selection.excluded.iter().filter(|e| e.why.contains(why)).count() as u64;
-        NotRead {
-            hints: other.hints,
-            unflushed_segments: other.commitlog_segments,
-            indexes: self.dirs.tables.iter().map(|dir| dir.index_folders).sum(),
-            views: excluded("view"),
-            unknown_table_ids: selection.orphans.len() as u64,
-            ..NotRead::default()
-        }
     }
 
     /// A path as the manifest names it: relative to its data root, after the name of its node if there are several.

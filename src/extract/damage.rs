@@ -1,12 +1,16 @@
 //! `--on-corrupt skip`: which tokens are lost when an SSTable is damaged.
 //!
 //! A lost partition of one SSTable cannot be replaced by what other SSTables have of it: that may be old, or deleted by
-//! what was lost. So nothing at all is written of the tokens that the damage may have held, and these are listed.
+//! what was lost. So nothing at all is written of the tokens that the damage may have held, and these are listed. An SSTable
+//! that cannot even be opened costs all tokens between its first and its last key.
+
+use std::path::Path;
 
 use crate::dht::{Token, TokenRange};
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::progress::{OffsetRange, Quarantine, TokenSpan};
-use crate::sstable::ScanState;
+use crate::sstable::stats::Statistics;
+use crate::sstable::{Component, Descriptor, Partitioner, ScanState, recorded_token_range};
 
 use super::worker::TableJob;
 
@@ -52,26 +56,61 @@ pub(super) fn lost_range(
         }
         _ => (range, None),
     };
-    Some((lost, quarantine(job, damage, lost, offsets)))
+    Some((lost, quarantine(&job.name, &damage.path, damage.cause.clone(), lost, offsets)))
+}
+
+/// An SSTable that cannot be opened, and so is left out.
+#[derive(Debug)]
+pub(super) struct LeftOut {
+    /// Its name, and what of it could be seen: part of what tells one source from another.
+    pub(super) fingerprint: String,
+    /// The tokens it may hold.
+    pub(super) lost: TokenRange,
+    /// What the report says.
+    pub(super) quarantine: Quarantine,
+}
+
+impl LeftOut {
+    /// The SSTable that `error` keeps from being opened; none if that is no damage, or nothing that tokens can tell.
+    pub(super) fn new(table: &str, descriptor: &Descriptor, error: &Error) -> Option<Self> {
+        let data = descriptor.path(Component::Data);
+        let (path, cause) = match error {
+            Error::Damaged(damage) => (damage.path.as_path(), damage.cause.clone()),
+            // A component that is missing. Without Data.db it is no SSTable: a live node may have just removed it.
+            Error::Missing { what, .. } if data.exists() => (data.as_path(), what.clone()),
+            _ => return None,
+        };
+        let statistics =
+            Statistics::read(&descriptor.path(Component::Statistics), descriptor.version);
+        if statistics.is_ok_and(|s| s.validation.partitioner != Partitioner::Murmur3) {
+            return None;
+        }
+        let lost = recorded_token_range(descriptor);
+        Some(Self {
+            fingerprint: format!("{}unreadable {} {}", descriptor.prefix(), lost.start, lost.end),
+            lost,
+            quarantine: quarantine(table, path, cause, lost, None),
+        })
+    }
 }
 
 fn quarantine(
-    job: &TableJob,
-    damage: &Damage,
+    table: &str,
+    path: &Path,
+    cause: String,
     lost: TokenRange,
     offsets: Option<OffsetRange>,
 ) -> Quarantine {
-    let file = damage.path.file_name().map(|name| {
-        let directory =
-            damage.path.parent().and_then(|parent| parent.file_name()).unwrap_or_default();
+    let file = path.file_name().map(|name| {
+        let directory = path.parent().and_then(|parent| parent.file_name()).unwrap_or_default();
         format!("{}/{}", directory.to_string_lossy(), name.to_string_lossy())
     });
     Quarantine {
-        table: job.name.clone(),
+        table: table.to_owned(),
         file,
         offsets,
         tokens: Some(TokenSpan { start: lost.start.to_string(), end: lost.end.to_string() }),
-        cause: damage.cause.clone(),
+        cause,
     }
 }
 

@@ -3,6 +3,7 @@
 mod budget;
 mod coverage;
 mod damage;
+mod open_files;
 mod options;
 mod plan;
 mod publish;

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use crate::dht::TokenRange;
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
+use crate::io::open_files_limit;
 use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
 
-use super::options::{ExtractOptions, RecordOptions};
+use super::damage::{LeftOut, add_range};
+use super::open_files::check_open_files;
+use super::options::{ExtractOptions, OnCorrupt, RecordOptions};
 use super::share::{Ownership, Share};
-use super::split::{Split, plan_splits};
+use super::split::{Split, borders, plan_splits};
 use super::worker::TableJob;
 
 /// One table of the plan.
@@ -25,9 +28,18 @@ pub(crate) struct TablePlan {
     pub ranges: Vec<TokenRange>,
     /// Its splits in token order.
     pub splits: Vec<Split>,
+    /// SSTables that cannot be opened.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl TablePlan {
+    /// The tokens of which nothing is written, because an SSTable that cannot be opened may hold them; in order.
+    pub(crate) fn lost(&self) -> Vec<TokenRange> {
+        let mut lost = Vec::new();
+        self.left_out.iter().for_each(|sstable| add_range(&mut lost, sstable.lost));
+        lost
+    }
+
     /// Bytes of uncompressed data in its SSTables.
     pub(crate) fn bytes(&self) -> u64 {
         self.job.readers.iter().map(|reader| reader.chunks().data_len()).sum()
@@ -70,10 +82,13 @@ pub(crate) fn prepare(
     let selection = source.select(&options.input)?;
     check_column_options(&options.records, &selection)?;
     let share = Share::settle(&options.share, source)?;
+    let sstables = selection.tables.iter().map(|table| table.sstables.len() as u64).sum();
+    check_open_files(sstables, options.input.read_mode, options.threads, open_files_limit())?;
     let mut tables = Vec::new();
     let mut warnings = Vec::new();
     for selected in &selection.tables {
         let plan = prepare_table(source, selected, options, &share, &mut warnings)?;
+        plan.left_out.iter().for_each(|sstable| events.quarantined(&sstable.quarantine));
         events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
     }
@@ -107,9 +122,23 @@ fn prepare_table(
     }
     let mut readers = Vec::with_capacity(selected.sstables.len());
     let mut unknown = BTreeSet::new();
+    let mut all_borders = Vec::new();
+    let mut left_out = Vec::new();
     for sstable in &selected.sstables {
-        let reader = SstableReader::open(&sstable.descriptor, &table, options.input.read_mode)?;
+        let descriptor = &sstable.descriptor;
+        let opened = SstableReader::open(descriptor, &table, options.input.read_mode)
+            .and_then(|reader| Ok((borders(&reader, options.file_size)?, reader)));
+        let (offered, reader) = match opened {
+            Ok(opened) => opened,
+            Err(error) if options.on_corrupt == OnCorrupt::Skip => {
+                let name = table.qualified_name();
+                left_out.push(LeftOut::new(&name, descriptor, &error).ok_or(error)?);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         check_partitioner(&reader, &table)?;
+        all_borders.extend(offered);
         unknown.extend(reader.unknown_columns().iter().map(|column| column.name.clone()));
         readers.push(Arc::new(reader));
     }
@@ -121,7 +150,7 @@ fn prepare_table(
         ));
     }
     let ranges = share.ranges(source, &table.keyspace)?;
-    let splits = plan_splits(&readers, &ranges, options.file_size)?;
+    let splits = plan_splits(all_borders, &ranges, options.file_size);
     let strict_liveness = has_strict_liveness(&source.schema, &table);
     let job = TableJob {
         name: table.qualified_name(),
@@ -133,7 +162,7 @@ fn prepare_table(
         now: options.now,
         strict_liveness,
     };
-    Ok(TablePlan { job, ranges, splits })
+    Ok(TablePlan { job, ranges, splits, left_out })
 }
 
 /// What to know where one node of several is extracted as if it were alone.

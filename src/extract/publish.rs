@@ -399,6 +399,9 @@ fn source_fingerprint(plan: &Plan) -> String {
             let (stored, data) = (reader.chunks().stored_len(), reader.chunks().data_len());
             text.push_str(&format!("\n{}{stored} {data}", reader.descriptor().prefix()));
         }
+        for sstable in &table.left_out {
+            text.push_str(&format!("\n{}", sstable.fingerprint));
+        }
         for split in &table.splits {
             text.push_str(&format!("\n{} {} {}", split.number, split.range.start, split.range.end));
         }

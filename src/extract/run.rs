@@ -9,7 +9,7 @@ use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
 use crate::output::manifest::{FileEntry, Manifest, RecordDigest, TableCounters, TokenInterval};
 use crate::output::{ColumnStats, RecordStats, RecordWriter};
-use crate::progress::{Books, Events, NotRead, Quarantine, Report, TableReport};
+use crate::progress::{Books, Events, Quarantine, Report, TableReport};
 use crate::sstable::{LargeRows, WorkerRows};
 use crate::store::{Location, open};
 
@@ -284,7 +284,8 @@ impl Running<'_> {
             small_windows: small,
         };
         self.events.split_started(&plan.job.name, u64::from(split.number));
-        let mut lost = Vec::new();
+        let mut lost = plan.lost();
+        lost.retain(|range| range.start < split.range.end && range.end > split.range.start);
         let mut quarantine = Vec::new();
         let mut failed_chunks = 0;
         let (mut done, stats) = loop {
@@ -384,6 +385,7 @@ fn make_report(
     let mut tables = Vec::new();
     let mut quarantine = Vec::new();
     for (table, result) in plan.tables.iter().zip(results) {
+        quarantine.extend(table.left_out.iter().map(|sstable| sstable.quarantine.clone()));
         let mut books = Books::default();
         for split in result.splits.values() {
             books.merge(&split.books);
@@ -396,7 +398,10 @@ fn make_report(
             books,
         });
     }
-    let not_read: NotRead = source.not_read(&plan.selection);
+    let flushed = plan.tables.iter().map(|table| {
+        source.flushed_to(table.job.readers.iter().map(|reader| &reader.statistics().stats))
+    });
+    let not_read = source.not_read(&plan.selection, flushed);
     let mut report = Report::new(0, tables, not_read);
     report.quarantine = quarantine;
     report.warnings = source.warnings().iter().chain(&plan.warnings).cloned().collect();

@@ -5,8 +5,6 @@
 //! add up to the split size the ring is cut. So splits depend on the files and the split size alone, and two borders of one
 //! partition never cut it.
 
-use std::sync::Arc;
-
 use crate::dht::{Token, TokenRange};
 use crate::error::Result;
 use crate::sstable::SstableReader;
@@ -23,34 +21,38 @@ pub(crate) struct Split {
     pub range: TokenRange,
 }
 
-/// Cuts `ranges`, which are in token order, into splits of about `size` bytes of uncompressed data.
-pub(crate) fn plan_splits(
-    readers: &[Arc<SstableReader>],
-    ranges: &[TokenRange],
-    size: u64,
-) -> Result<Vec<Split>> {
-    let step = BORDER.min(size).max(1);
+/// The borders that one SSTable offers for splits of `size` bytes of uncompressed data.
+pub(crate) fn borders(reader: &SstableReader, size: u64) -> Result<Vec<Token>> {
+    let step = step(size);
     let mut borders = Vec::new();
-    for reader in readers {
-        let len = reader.chunks().data_len();
-        let mut at = step;
-        while at < len {
-            match reader.first_at_or_after(at)? {
-                Some(border) => {
-                    borders.push(border.token);
-                    // A partition longer than the step offers its end only once.
-                    at = (border.offset.max(at) / step + 1) * step;
-                }
-                None => break,
+    let len = reader.chunks().data_len();
+    let mut at = step;
+    while at < len {
+        match reader.first_at_or_after(at)? {
+            Some(border) => {
+                borders.push(border.token);
+                // A partition longer than the step offers its end only once.
+                at = (border.offset.max(at) / step + 1) * step;
             }
+            None => break,
         }
     }
+    Ok(borders)
+}
+
+/// Cuts `ranges`, which are in token order, into splits of about `size` bytes of uncompressed data, at the borders of all
+/// SSTables.
+pub(crate) fn plan_splits(mut borders: Vec<Token>, ranges: &[TokenRange], size: u64) -> Vec<Split> {
     borders.sort_unstable();
     let mut splits = Vec::new();
     for &range in ranges {
-        cut(&borders, range, step, size, &mut splits);
+        cut(&borders, range, step(size), size, &mut splits);
     }
-    Ok(splits)
+    splits
+}
+
+fn step(size: u64) -> u64 {
+    BORDER.min(size).max(1)
 }
 
 /// Cuts `whole` at every so many of the borders in it that they stand for `size` bytes.

@@ -17,13 +17,19 @@ pub enum ReadMode {
     Read,
 }
 
-/// An input file that is held open, so that it stays readable when Cassandra removes it.
+/// An input file that is held open, so that it stays readable when Cassandra removes it. While it is mapped the map holds it,
+/// and no descriptor is taken.
 #[derive(Debug)]
 pub struct InputFile {
     path: PathBuf,
-    file: File,
     len: u64,
-    map: Option<MappedFile>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Mapped(MappedFile),
+    Open(File),
 }
 
 impl InputFile {
@@ -42,7 +48,8 @@ impl InputFile {
             },
             ReadMode::Map | ReadMode::Read => None,
         };
-        Ok(Self { path: path.to_path_buf(), file, len, map })
+        let content = map.map_or(Content::Open(file), Content::Mapped);
+        Ok(Self { path: path.to_path_buf(), len, content })
     }
 
     /// The path it was opened by.
@@ -70,12 +77,15 @@ impl InputFile {
         if offset.checked_add(len as u64).is_none_or(|end| end > self.len) {
             return Ok(None);
         }
-        if let Some(map) = &self.map {
-            let Ok(start) = usize::try_from(offset) else { return Ok(None) };
-            return Ok(map.bytes().get(start..start + len));
-        }
+        let file = match &self.content {
+            Content::Mapped(map) => {
+                let Ok(start) = usize::try_from(offset) else { return Ok(None) };
+                return Ok(map.bytes().get(start..start + len));
+            }
+            Content::Open(file) => file,
+        };
         buf.resize(len, 0);
-        self.file.read_exact_at(buf, offset).map_err(|source| Error::Input {
+        file.read_exact_at(buf, offset).map_err(|source| Error::Input {
             action: "read",
             path: self.path.clone(),
             source,
@@ -85,13 +95,16 @@ impl InputFile {
 
     /// All its bytes, if it is mapped.
     pub fn mapped(&self) -> Option<&[u8]> {
-        self.map.as_ref().map(MappedFile::bytes)
+        match &self.content {
+            Content::Mapped(map) => Some(map.bytes()),
+            Content::Open(_) => None,
+        }
     }
 
     /// Gives back the page cache of a range that was read and is not needed again.
     pub fn forget(&self, offset: u64, len: u64) {
-        if let (Some(map), Ok(offset), Ok(len)) =
-            (&self.map, usize::try_from(offset), usize::try_from(len))
+        if let (Content::Mapped(map), Ok(offset), Ok(len)) =
+            (&self.content, usize::try_from(offset), usize::try_from(len))
         {
             map.forget(offset, len);
         }

@@ -10,6 +10,7 @@ mod order;
 mod partitions;
 mod purge;
 mod reconcile;
+mod sequence;
 mod unfiltereds;
 
 #[cfg(test)]

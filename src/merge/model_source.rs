@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::cql::CqlType;
 use crate::dht::Token;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rows::{
     Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, LivenessInfo,
     LocalDeletionTime, Marker, NO_TTL, PartitionSource, Row, RowView, Span, Unfiltered,
@@ -564,6 +564,10 @@ impl PartitionSource for MemorySource {
     fn row_mut(&mut self) -> (&mut Row, &[u8]) {
         let (_, row, data) = &mut self.partitions[self.at].unfiltereds[self.next - 1];
         (row, data)
+    }
+
+    fn out_of_order(&self) -> Error {
+        Error::Different(format!("row {} of the partition is out of order", self.next))
     }
 
     fn finish(&mut self) -> Result<()> {

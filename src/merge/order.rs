@@ -12,6 +12,21 @@ pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
+    is_known: bool,
+}
+
+/// Types of others, which only their own code can order.
+fn is_known(cql_type: &CqlType) -> bool {
+    match cql_type {
+        CqlType::Custom(_) | CqlType::DynamicComposite(_) => false,
+        CqlType::List { element, .. }
+        | CqlType::Set { element, .. }
+        | CqlType::Vector { element, .. } => is_known(element),
+        CqlType::Map { key, value, .. } => is_known(key) && is_known(value),
+        CqlType::Tuple(elements) | CqlType::Composite(elements) => elements.iter().all(is_known),
+        CqlType::Udt { udt, .. } => udt.fields.iter().all(|(_, field)| is_known(field)),
+        _ => true,
+    }
 }
 
 fn path_type(column: &ColumnMetadata) -> CqlType {
@@ -33,7 +48,13 @@ impl ClusteringOrder {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
             static_paths: table.statics.iter().map(path_type).collect(),
             regular_paths: table.regulars.iter().map(path_type).collect(),
+            is_known: table.clustering.iter().all(|column| is_known(&column.cql_type)),
         }
+    }
+
+    /// True if [`Self::compare`] orders rows as Cassandra does: not where a clustering column has a type of others.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Compares two rows or bounds; `side` is [`crate::rows::ClusteringKind::side`], 0 for a row.
@@ -63,6 +84,34 @@ impl ClusteringOrder {
         }
     }
 
+    /// A number that grows with the first clustering value: of two rows with different numbers the one with the smaller comes
+    /// first. None where the type has no such number, or there is no value.
+    #[inline]
+    pub fn leading(&self, view: RowView<'_>) -> Option<u64> {
+        let (cql_type, reversed) = self.clustering.first()?;
+        let bytes = view.row.clustering.first()?.bytes(view.data)?;
+        let number = match cql_type {
+            CqlType::Int => {
+                u64::from((i32::from_be_bytes(bytes.try_into().ok()?) ^ i32::MIN).cast_unsigned())
+            }
+            CqlType::Bigint | CqlType::Timestamp => {
+                (i64::from_be_bytes(bytes.try_into().ok()?) ^ i64::MIN).cast_unsigned()
+            }
+            CqlType::Ascii | CqlType::Text | CqlType::Blob | CqlType::Date | CqlType::Time => {
+                match bytes.first_chunk::<8>() {
+                    Some(first) => u64::from_be_bytes(*first),
+                    None => bytes.iter().rev().fold(0, |rest, &b| rest >> 8 | u64::from(b) << 56),
+                }
+            }
+            CqlType::Timeuuid => {
+                let high = u64::from_be_bytes(*<&[u8; 16]>::try_from(bytes).ok()?.first_chunk()?);
+                (high << 48) | ((high << 16) & 0xffff_0000_0000) | (high >> 32)
+            }
+            _ => return None,
+        };
+        Some(if *reversed { !number } else { number })
+    }
+
     /// Compares two elements of a complex column.
     pub fn compare_paths(&self, is_static: bool, column: u16, a: &[u8], b: &[u8]) -> Ordering {
         let types = if is_static { &self.static_paths } else { &self.regular_paths };
@@ -70,10 +119,5 @@ impl ClusteringOrder {
             Some(cql_type) => compare_values(cql_type, a, b),
             None => a.cmp(b),
         }
-    }
-
-    /// True if columns of this index are complex in `table`'s static or regular columns.
-    pub fn has_clustering(&self) -> bool {
-        !self.clustering.is_empty()
     }
 }

@@ -7,6 +7,7 @@ use super::heap::SourceHeap;
 use super::partitions::RowSink;
 use super::purge::{MergeBooks, settle_row, settle_static};
 use super::reconcile::{MergedRow, RowMerge};
+use super::sequence::Sequence;
 use crate::rows::{PartitionSource, Unfiltered};
 
 /// Walks partitions; its memory is reused.
@@ -21,6 +22,9 @@ pub(super) struct PartitionWalk {
     open: Vec<DeletionTime>,
     /// Sources at the least position.
     group: Vec<u32>,
+    /// Of the only source, and of each one of several.
+    sequence: Sequence,
+    sequences: Vec<Sequence>,
 }
 
 fn index(i: u32) -> usize {
@@ -60,8 +64,13 @@ impl PartitionWalk {
         }
         sink.static_row(has_static.then(|| self.static_merged.view()))?;
         let mut active = partition;
+        self.sequence.begin();
         loop {
-            match source.next()? {
+            let at = source.next()?;
+            if !self.sequence.follows(&rules.order, &at, || source.row()) {
+                return Err(source.out_of_order());
+            }
+            match at {
                 Unfiltered::Row => {
                     let (row, data) = source.row_mut();
                     books.rows_read += 1;
@@ -94,11 +103,15 @@ impl PartitionWalk {
         self.at.resize(sources.len(), Unfiltered::End);
         self.open.clear();
         self.open.resize(sources.len(), DeletionTime::LIVE);
+        self.sequences.resize_with(sources.len(), Sequence::default);
         let mut partition = DeletionTime::LIVE;
         books.partitions_merged += 1;
         for &i in shared {
             let Some(source) = sources.get_mut(index(i)) else { continue };
             source.begin()?;
+            if let Some(sequence) = self.sequences.get_mut(index(i)) {
+                sequence.begin();
+            }
             books.partitions_read += 1;
             books.partition_deletions += u64::from(!source.deletion().is_live());
             partition = partition.max(source.deletion());
@@ -173,6 +186,11 @@ impl PartitionWalk {
             return Ok(());
         };
         *at = source.next()?;
+        if let Some(sequence) = self.sequences.get_mut(index(i))
+            && !sequence.follows(&rules.order, at, || source.row())
+        {
+            return Err(source.out_of_order());
+        }
         match at {
             Unfiltered::End => return Ok(()),
             Unfiltered::Row => {

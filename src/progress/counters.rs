@@ -89,13 +89,13 @@ counters! {
 counters! {
     /// What was seen but is not read.
     NotRead {
-        /// Files of hints.
+        /// Files of hints; in 2.x partitions of their table.
         hints,
-        /// Rows or files of the batch log.
+        /// Partitions in SSTables of the batch log.
         batchlog,
-        /// Paxos state.
+        /// Partitions in SSTables of the Paxos state.
         paxos,
-        /// Commit-log segments newer than the SSTables.
+        /// Commit-log segments with mutations that the SSTables do not have, or may not have.
         unflushed_segments,
         /// Secondary-index tables.
         indexes,

@@ -2,7 +2,7 @@
 
 use super::{DeletionTime, Marker, Row, RowView};
 use crate::dht::Token;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a source stands at within a partition (`Unfiltered`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub trait PartitionSource {
     fn row(&self) -> RowView<'_>;
     /// The same, to be changed in place.
     fn row_mut(&mut self) -> (&mut Row, &[u8]);
+    /// The error of a source whose row or marker at hand does not come after the one before it: what, and where.
+    fn out_of_order(&self) -> Error;
     /// Leaves the open partition, whether it was read to its end or not, and moves to the one after it.
     fn finish(&mut self) -> Result<()>;
 }

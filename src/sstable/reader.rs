@@ -45,7 +45,7 @@ impl SstableReader {
     /// Bytes between the partitions that are remembered when there is no Index.db.
     const SAMPLE: u64 = 1 << 20;
 
-    /// Opens the SSTable as one of `table`. All its files are held open from now on.
+    /// Opens the SSTable as one of `table`. Its files are held from now on: mapped, or by a descriptor each.
     pub fn open(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
         let statistics =
             Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::dht::{Token, TokenRange};
-use crate::error::{DecodeError, Result};
+use crate::error::{DecodeError, Error, Result};
 use crate::rows::codec::{CellsLeftOut, RowDecoder, Step};
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
@@ -166,7 +166,7 @@ impl SstableScanner {
     }
 
     #[cold]
-    fn with_key(&self, error: crate::Error) -> crate::Error {
+    fn with_key(&self, error: Error) -> Error {
         let hex = hex_simd::encode_to_string(&self.key, hex_simd::AsciiCase::Lower);
         error.map_damage(|d| d.partition_key = Some(format!("0x{hex}")))
     }
@@ -291,6 +291,18 @@ impl PartitionSource for SstableScanner {
     #[inline]
     fn row_mut(&mut self) -> (&mut Row, &[u8]) {
         (&mut self.row, self.stream.window())
+    }
+
+    #[cold]
+    fn out_of_order(&self) -> Error {
+        let words = "rows out of order: this one does not come after the one before it, or is the same row again";
+        let error = self.reader.damage(DecodeError::invalid(words, 0), self.stream.position());
+        self.with_key(error).map_damage(|d| {
+            d.hint = Some(
+                "nodetool scrub puts such rows in order; --on-corrupt=skip leaves out the partition and lists it"
+                    .into(),
+            );
+        })
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -221,17 +221,14 @@ class Node:
         bind = f'mount --bind "{root}/{NATIVE_LIBS}" "/{NATIVE_LIBS}" && exec "$0" "$@"'
         return ["unshare", "-m", "sh", "-c", bind, f"{root}/usr/lib/jvm/{home}/bin/java"]
 
-    def _command(self) -> list[str]:
+    def _jvm(self) -> list[str]:
+        """Java with all that Cassandra's classes need, the daemon's and the tools' alike."""
         class_path = jars(self.line)
         flags = [
             f"-Xms{self.heap}", f"-Xmx{self.heap}", "-Xss512k", "-XX:+UseParallelGC", "-Djava.net.preferIPv4Stack=true",
             f"-Dcassandra.config=file://{self.directory}/conf/cassandra.yaml", "-Dlogback.configurationFile=logback.xml",
             f"-Dcassandra.storagedir={self.directory}", f"-Dcassandra.logdir={self.directory}",
-            f"-Djava.io.tmpdir={self.directory}", "-Dcassandra-foreground=yes", "-Dlog4j2.disableJmx=true",
-            f"-Dcassandra.jmx.local.port={JMX_PORT}", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
-            "-Dcassandra.ring_delay_ms=1000", "-Dcassandra.superuser_setup_delay_ms=0",
-            # Without it every schema change flushes the schema tables, which is most of the time a workload takes.
-            "-Dcassandra.test.flush_local_schema_changes=false",
+            f"-Djava.io.tmpdir={self.directory}", "-Dlog4j2.disableJmx=true",
         ]
         if self.line.jdk == 8:
             flags += [f"-javaagent:{jar}" for jar in class_path if Path(jar).name.startswith("jamm-")]
@@ -241,8 +238,22 @@ class Node:
                 flags += [f"--add-opens={package}=ALL-UNNAMED", f"--add-exports={package}=ALL-UNNAMED"]
         if self.line.jdk == 17:
             flags.append("-Djava.security.manager=allow")
-        class_path_text = ":".join([f"{self.directory}/conf", *class_path])
-        return [*self._java(), *flags, "-cp", class_path_text, "org.apache.cassandra.service.CassandraDaemon"]
+        return [*self._java(), *flags, "-cp", ":".join([f"{self.directory}/conf", *class_path])]
+
+    def _command(self) -> list[str]:
+        return [
+            *self._jvm(), "-Dcassandra-foreground=yes", f"-Dcassandra.jmx.local.port={JMX_PORT}",
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.ring_delay_ms=1000",
+            "-Dcassandra.superuser_setup_delay_ms=0",
+            # Without it every schema change flushes the schema tables, which is most of the time a workload takes.
+            "-Dcassandra.test.flush_local_schema_changes=false",
+            "org.apache.cassandra.service.CassandraDaemon",
+        ]
+
+    def tool_command(self) -> list[str]:
+        """What to put before the class of one of Cassandra's offline tools, with this node's configuration; no node need run."""
+        self._write_configuration()
+        return self._jvm()
 
     def start(self, timeout: float = 600) -> None:
         """Starts the node and returns once it answers CQL."""

@@ -135,14 +135,17 @@ fn a_missing_input_is_exit_code_3() {
 
 #[test]
 fn errors_are_json_when_told() {
-    let (code, _, err) = run(&["--log-format", "json", "seal", "--output", "/nowhere/at/all"]);
+    let directory = tempfile::tempdir().unwrap();
+    let gone = directory.path().join("gone");
+    let gone = gone.to_str().unwrap();
+    let (code, _, err) = run(&["--log-format", "json", "seal", "--output", gone]);
     assert_eq!(code, 3);
     let lines: Vec<serde_json::Value> =
         err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 1, "{err}");
     assert_eq!(lines[0]["level"], "ERROR");
     assert_eq!(lines[0]["code"], 3);
-    assert_eq!(lines[0]["message"], "/nowhere/at/all is not a directory");
+    assert_eq!(lines[0]["message"], format!("{gone} is not a directory"));
     assert_eq!(lines[0]["hint"], "give the --output of the extract");
 }
 
@@ -272,6 +275,18 @@ fn inspect_finds_every_table_of_every_release_whole() {
         let orders = tables.iter().find(|table| table["table"] == "orders").unwrap();
         assert!(orders["sums"]["rows"].as_u64().unwrap() > 0, "{line}: {orders:#}");
         assert!(orders["sums"]["partitions"].as_u64().unwrap() > 0, "{line}: {orders:#}");
+        // Two SSTables, of 24 rows and of 5, one cell and one partition each.
+        let lz4 = tables.iter().find(|table| table["table"] == "lz4").unwrap();
+        for count in ["partitions", "rows", "cells"] {
+            let counts: Vec<u64> = lz4["sstables"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|sstable| sstable["statistics"][count].as_u64().unwrap())
+                .collect();
+            assert_eq!(counts, [24, 5], "{line}: {count}");
+            assert_eq!(lz4["sums"][count], 29, "{line}: {count}");
+        }
         assert!(tables.iter().all(|table| table["keyspace"] != "system"), "{line}");
         let release = found["node"]["releaseVersion"].as_str().unwrap();
         assert!(release.starts_with(line), "{line}: {release}");
@@ -296,10 +311,12 @@ fn inspect_draws_for_people() {
     assert_eq!((code, err.as_str()), (0, ""));
     for words in [
         "shop.orders\n",
-        "  SSTables    ",
-        "  partition sizes\n",
-        "█",
-        "unrepaired",
+        "  SSTables    3 (nb LZ4), 763 B on disk, 1.0 kB of data\n",
+        "  content     9 partitions, 14 rows, 35 cells, 18 tombstones and expiring cells",
+        "  repaired    0 % of the bytes on disk\n",
+        "  partition sizes\n    to 100 B        6 ████████████████████████████████\n     to 1 kB        3 ████████████████\n",
+        "  nb-1-big-Data.db  486 B, 4 partitions, 8 rows, unrepaired\n",
+        "2 tables, 6 SSTables, 1.4 kB on disk, 1.8 kB of data, 23 rows in SSTables\n",
         "no damage seen; --check",
     ] {
         assert!(out.contains(words), "{words:?} is not in\n{out}");
@@ -311,16 +328,18 @@ fn inspect_draws_for_people() {
 
 #[test]
 fn inspect_finds_a_flipped_bit_when_it_reads_the_data() {
-    for line in LINES {
-        let (root, folder) = copy_of_table(line, "shop", "orders");
+    // Of many chunks, and of one: the last chunk is read as well as the first.
+    for (line, table) in LINES.into_iter().flat_map(|line| [(line, "lz4"), (line, "plain")]) {
+        let (root, folder) = copy_of_table(line, "storage", table);
         let data = std::fs::read_dir(&folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .find(|path| path.to_str().unwrap().ends_with("-Data.db"))
+            .filter(|path| path.to_str().unwrap().ends_with("-Data.db"))
+            .max_by_key(|path| path.metadata().unwrap().len())
             .unwrap();
         let mut bytes = std::fs::read(&data).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
+        let late = bytes.len() - 40;
+        bytes[late] ^= 1;
         std::fs::write(&data, bytes).unwrap();
         let root = root.path().to_str().unwrap();
         assert_eq!(inspected(&["--data-dir", root]).0, 0, "{line}: not read, not seen");
@@ -363,10 +382,10 @@ fn inspect_tells_folders_that_no_table_has() {
     let (code, found) = inspected(&["--data-dir", root.path().to_str().unwrap()]);
     assert_eq!(code, 0, "{found:#}");
     let orphans = found["node"]["orphans"].as_array().unwrap();
-    assert!(
-        orphans.iter().any(|found| found["folders"][0] == orphan.to_str().unwrap()),
-        "{orphans:#?}"
-    );
+    let found = orphans.iter().find(|found| found["folders"][0] == orphan.to_str().unwrap());
+    let found = found.unwrap_or_else(|| panic!("{orphans:#?}"));
+    assert_eq!(found["sstables"], 3);
+    assert!(found["why"].as_str().unwrap().contains("orders"), "{found}");
 }
 
 fn copy_all(from: &std::path::Path, to: &std::path::Path) {

@@ -12,9 +12,8 @@ use crate::support::{Json, LINES, cassport, repository, run};
 fn corpora() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> =
         LINES.iter().map(|line| repository("testdata").join(line)).collect();
-    if let Ok(kept) = std::fs::read_dir(repository("testdata/regressions")) {
-        found.extend(kept.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
-    }
+    let kept = std::fs::read_dir(repository("testdata/regressions")).unwrap();
+    found.extend(kept.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
     found.sort();
     found
 }

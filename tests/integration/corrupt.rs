@@ -214,21 +214,11 @@ fn extract_options(data: &Path, on_corrupt: OnCorrupt) -> ExtractOptions {
     }
 }
 
-/// A copy of a corpus's data with one table, its schema and its node.
+/// A data root with one table, its schema and its node; the root and the table's folder.
 fn small_data(scratch: &Path) -> (PathBuf, PathBuf) {
-    let from = repository("testdata/4.1/data");
-    let to = scratch.join("data");
-    for keyspace in ["system", "system_schema"] {
-        copy_tree(&from.join(keyspace), &to.join(keyspace));
-    }
-    let entries = std::fs::read_dir(from.join("storage")).unwrap().map(|e| e.unwrap().path());
-    let table = entries
-        .into_iter()
-        .find(|p| p.file_name().unwrap().to_string_lossy().starts_with("lz4-"))
-        .unwrap();
-    let copy = to.join("storage").join(table.file_name().unwrap());
-    copy_tree(&table, &copy);
-    (to, copy)
+    let root = scratch.join("data");
+    let table = crate::support::small_data(&root);
+    (root, table)
 }
 
 #[test]

@@ -82,6 +82,20 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// A data root with the schema, the node and the table `storage.lz4` of 4.1, which has two SSTables; and the table's folder.
+pub(crate) fn small_data(root: &Path) -> PathBuf {
+    let from = repository("testdata/4.1/data");
+    for keyspace in ["system", "system_schema"] {
+        copy_tree(&from.join(keyspace), &root.join(keyspace));
+    }
+    let mut folders = std::fs::read_dir(from.join("storage")).unwrap().map(|e| e.unwrap().path());
+    let table =
+        folders.find(|f| f.file_name().unwrap().to_str().unwrap().starts_with("lz4-")).unwrap();
+    let copy = root.join("storage").join(table.file_name().unwrap());
+    copy_tree(&table, &copy);
+    copy
+}
+
 /// JSON whose numbers keep their text and whose objects keep their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {

@@ -323,7 +323,8 @@ impl RowDecoder {
     }
 }
 
-/// A clustering value is at most this long: keys and clusterings are limited to 64 KiB each.
+/// Cassandra's `max_value_size`, above which it takes a value for damage. (What CQL takes is far less: 64 KiB for all
+/// clustering values of a row together.)
 const MAX_CLUSTERING_VALUE: u64 = 256 << 20;
 
 enum Head {

@@ -107,13 +107,11 @@ impl Statistics {
                 }
                 _ => continue,
             }
-            // 5.0.6 reserves more room for STATS than it fills: zeros follow, covered by the checksum.
-            let filled_up = component.kind == STATS
-                && version.has_improved_min_max()
-                && r.rest().iter().all(|&byte| byte == 0);
-            if !filled_up {
-                r.finish("length of the component").map_err(in_component)?;
+            if component.kind == STATS && version.has_uint_deletion_time() {
+                let bins = stats.as_ref().map_or(0, |stats| stats.tombstone_drop_times.bins.len());
+                skip_unused_room(&mut r, bins);
             }
+            r.finish("length of the component").map_err(in_component)?;
         }
         let absent = |name| (Some(name), DecodeError::invalid("the component is not there", 0));
         Ok(Self {
@@ -121,6 +119,16 @@ impl Statistics {
             stats: stats.ok_or_else(|| absent("STATS"))?,
             header: header.ok_or_else(|| absent("HEADER"))?,
         })
+    }
+}
+
+/// 5.0.6 reserves 16 bytes for each bin of the histogram of tombstones, as before, and writes 12: what is left of the room
+/// comes last, as zeros that the checksum covers.
+fn skip_unused_room(r: &mut ByteReader<'_>, bins: usize) {
+    let rest = r.rest();
+    if rest.len() == 4 * bins && rest.iter().all(|&byte| byte == 0) {
+        // It is there: its length was just compared.
+        drop(r.skip(rest.len(), "unused room"));
     }
 }
 

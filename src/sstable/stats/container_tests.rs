@@ -107,6 +107,22 @@ fn every_prefix_and_every_flipped_bit_is_noticed_where_there_are_checksums() {
 }
 
 #[test]
+fn unused_room_is_four_zeros_for_each_bin() {
+    let fits = |rest: &[u8], bins| {
+        let mut r = ByteReader::new(rest);
+        skip_unused_room(&mut r, bins);
+        r.finish("length of the component").is_ok()
+    };
+    assert!(fits(&[], 0) && fits(&[0; 4], 1) && fits(&[0; 12], 3));
+    // A release that reserves what it needs.
+    assert!(fits(&[], 3));
+    for (rest, bins) in [(4, 0), (8, 1), (4, 2), (1, 1), (16, 3)] {
+        assert!(!fits(&vec![0; rest], bins), "{rest} zeros, {bins} bins");
+    }
+    assert!(!fits(&[0, 0, 0, 1], 1));
+}
+
+#[test]
 fn a_list_that_lies_is_refused() {
     let entry = |kind: u32, offset: u32| [kind.to_be_bytes(), offset.to_be_bytes()].concat();
     for (count, list, words) in [
