@@ -304,6 +304,9 @@ pub struct RunArgs {
     /// RFC 3339 or seconds since 1970. Same input, same options and same clock give the same bytes.
     #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
     pub now: Option<i64>,
+    /// How often status and claim of this agent are written; one that is silent for three times as long may be replaced
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    pub heartbeat: Duration,
     /// What to do where an input is damaged
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnCorruptArg::Fail)]
     pub on_corrupt: OnCorruptArg,

@@ -84,6 +84,7 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
             OnCorruptArg::Fail => OnCorrupt::Fail,
             OnCorruptArg::Skip => OnCorrupt::Skip,
         },
+        heartbeat: args.run.heartbeat,
         overwrite: args.records.overwrite,
     })
 }

@@ -1,8 +1,10 @@
 //! From a plan to a whole output.
 
 mod budget;
+mod claim;
 mod coverage;
 mod damage;
+mod heartbeat;
 mod open_files;
 mod options;
 mod plan;

@@ -1,6 +1,7 @@
 //! What a run is told, validated: `cli` makes it, the job sees nothing else.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::share::ShareOptions;
 use crate::discover::InputOptions;
@@ -77,6 +78,8 @@ pub struct ExtractOptions {
     pub file_size: u64,
     /// What to do with damage.
     pub on_corrupt: OnCorrupt,
+    /// How often an agent says that it lives and how far it is.
+    pub heartbeat: Duration,
     /// Start afresh over an existing output of this agent.
     pub overwrite: bool,
 }

@@ -1,13 +1,15 @@
 //! The output of a run that goes into a store: `run.json`, the state of finished splits, the manifest, the seal.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicI32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::dht::{Ring, RingMember};
 use crate::discover::Source;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::dms::DmsTarget;
 use crate::output::manifest::{
     ColumnStats, ExcludedTable, FORMAT_VERSION, Manifest, ManifestColumn, ManifestTable,
@@ -16,15 +18,17 @@ use crate::output::manifest::{
 };
 use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix, static_prefix};
 use crate::output::run::{AgentProgress, RingNode, RunInfo, fingerprint};
-use crate::output::state::{SplitState, StateFile};
+use crate::output::state::{Phase, SplitState, StateFile};
 use crate::output::{OutputColumn, OutputKind, RecordStats};
-use crate::progress::{Events, Report, UnixMillis, clock};
+use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
 use crate::schema::{ColumnKind, TableMetadata, write_schema};
 use crate::sstable::stats::CommitLogPosition;
 use crate::sstable::{Component, SstableReader};
 use crate::store::s3::S3Options;
 use crate::store::{Location, PutOutcome, Store};
 
+use super::claim::Claim;
+use super::heartbeat::{Tally, write_status};
 use super::options::ExtractOptions;
 use super::plan::{Plan, TablePlan};
 use super::run::{SplitOutcome, TableResult, column_stats, table_stats};
@@ -52,6 +56,92 @@ pub(super) struct Publication {
     started: String,
     source_fingerprint: String,
     state: Mutex<StateFile>,
+    /// None where the store cannot hold one.
+    claim: Mutex<Option<Claim>>,
+}
+
+/// An output before it is known to be this agent's.
+struct Here<'a> {
+    store: &'a dyn Store,
+    agent: u32,
+    location: &'a str,
+    options: &'a ExtractOptions,
+}
+
+impl Here<'_> {
+    /// Makes `run.json`, or adopts the one that is there.
+    fn adopt(&self, wanted: RunInfo) -> Result<RunInfo> {
+        match self.store.put_if_absent(RUN, &write_json(&wanted)?)? {
+            PutOutcome::Created(_) => Ok(wanted),
+            PutOutcome::Exists => {
+                let bytes = self.store.get(RUN)?.unwrap_or_default();
+                let existing: RunInfo = read_json(&self.store.location(RUN), &bytes)?;
+                wanted.adopt(existing, self.options.now_given, self.location)
+            }
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>> {
+        let name = agent_file(self.agent, file);
+        let bytes = self.store.get(&name)?;
+        bytes.map(|bytes| read_json(&self.store.location(&name), &bytes)).transpose()
+    }
+
+    /// Where this agent stands.
+    fn progress(&self, run: &RunInfo, plan: &Plan) -> Result<AgentProgress> {
+        let (manifest, state) = (self.read("manifest.json")?, self.read("state.json")?);
+        run.agent_progress(manifest, state, &source_fingerprint(plan), self.location)
+    }
+
+    /// The claim, or none with a word to the user where the store has no conditional writes.
+    fn claim(
+        &self,
+        store: &Arc<dyn Store>,
+        cancel: &AtomicI32,
+        events: &dyn Events,
+    ) -> Result<Option<Claim>> {
+        // Whether conditions hold may only turn out at the first one.
+        let taken = match store.is_conditional() {
+            true => Some(Claim::take(store, self.agent, self.options.heartbeat, cancel, events)),
+            false => None,
+        };
+        match taken {
+            Some(taken) if store.is_conditional() => taken.map(Some),
+            Some(_) | None => {
+                events.warning(&format!(
+                    "{} has no conditional writes: nothing keeps two processes from being agent {} at once; start only one",
+                    self.location, self.agent
+                ));
+                store.delete(&agent_file(self.agent, "claim.json"))?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn already_complete(
+        &self,
+        run: &RunInfo,
+        manifest: Manifest,
+        place: &Location,
+        source: &Source,
+        plan: &Plan,
+    ) -> Result<Opened> {
+        let report = self.read("report.json")?.ok_or_else(|| Error::Missing {
+            what: format!("{}: the agent's report is gone", self.location),
+            hint: Some("start afresh with --overwrite".into()),
+        })?;
+        // The run may have ended between the manifest and what comes after it.
+        let state = agent_file(self.agent, "state.json");
+        if self.store.head(&state)?.is_some() {
+            self.store.delete(&state)?;
+        }
+        if run.agents == 1 && self.store.get(COMPLETE)?.is_none() {
+            self.store.clean_temporaries(OWN)?;
+            let dms = dms_target(place, &self.options.s3);
+            seal_output(self.store, source, dms, plan, &NoEvents)?;
+        }
+        Ok(Opened::AlreadyComplete(Box::new(report), Box::new(manifest)))
+    }
 }
 
 impl std::fmt::Debug for Publication {
@@ -74,46 +164,42 @@ impl Publication {
         options: &ExtractOptions,
         source: &Source,
         plan: &Plan,
+        cancel: &AtomicI32,
+        events: &dyn Events,
     ) -> Result<Opened> {
         let agent = plan.share.agent;
+        let location = place.to_string();
+        let wanted = run_info(options, source, plan)?;
+        let here = Here { store: &*store, agent, location: &location, options };
+        if !options.overwrite {
+            // Without the claim: a part that is complete needs nobody.
+            let run = here.adopt(wanted.clone())?;
+            if let AgentProgress::Complete(manifest) = here.progress(&run, plan)? {
+                return here.already_complete(&run, *manifest, place, source, plan);
+            }
+        }
+        let claim = here.claim(&store, cancel, events)?;
         if options.overwrite {
             remove_output(&*store, agent)?;
         }
-        let wanted = run_info(options, source, plan)?;
-        let location = place.to_string();
-        let run = match store.put_if_absent(RUN, &write_json(&wanted)?)? {
-            PutOutcome::Created(_) => wanted,
-            PutOutcome::Exists => {
-                let bytes = store.get(RUN)?.unwrap_or_default();
-                let existing: RunInfo = read_json(&store.location(RUN), &bytes)?;
-                wanted.adopt(existing, options.now_given, &location)?
-            }
-        };
-        let source_fingerprint = source_fingerprint(plan);
-        let read = |file: &str| store.get(&agent_file(agent, file));
-        let manifest = match read("manifest.json")? {
-            Some(bytes) => Some(read_json::<Manifest>(&location, &bytes)?),
-            None => None,
-        };
-        let state = match read("state.json")? {
-            Some(bytes) => Some(read_json::<StateFile>(&location, &bytes)?),
-            None => None,
-        };
+        let run = here.adopt(wanted)?;
         let started = clock::now().to_string();
-        let state = match run.agent_progress(manifest, state, &source_fingerprint, &location)? {
+        let source_fingerprint = source_fingerprint(plan);
+        let state = match here.progress(&run, plan)? {
             AgentProgress::Complete(manifest) => {
-                let report = read("report.json")?.unwrap_or_default();
-                let report = read_json::<Report>(&location, &report)?;
-                // The run may have ended between the manifest and the seal.
-                if run.agents == 1 && store.get(COMPLETE)?.is_none() {
-                    let dms = dms_target(place, &options.s3);
-                    seal_output(&*store, source, dms, plan, &crate::progress::NoEvents)?;
+                if let Some(claim) = claim {
+                    claim.release()?;
                 }
-                return Ok(Opened::AlreadyComplete(Box::new(report), manifest));
+                return here.already_complete(&run, *manifest, place, source, plan);
             }
             AgentProgress::Resume(state) => state,
             AgentProgress::Fresh => StateFile::new(&run, agent, &source_fingerprint, &started),
         };
+        // What a dead run left half-written. Of what all agents share only where there is no other agent.
+        store.clean_temporaries(&agent_file(agent, ""))?;
+        if run.agents == 1 {
+            store.clean_temporaries(OWN)?;
+        }
         for table in &plan.tables {
             let (keyspace, name) = (&table.job.table.keyspace, &table.job.table.name);
             store.clean_temporaries(&load_prefix(keyspace, name, agent))?;
@@ -128,7 +214,35 @@ impl Publication {
             started: state.started.clone(),
             source_fingerprint,
             state: Mutex::new(state),
+            claim: Mutex::new(claim),
         })))
+    }
+
+    fn claim(&self) -> MutexGuard<'_, Option<Claim>> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that this agent lives and how far it is.
+    pub(super) fn beat(&self, tally: &Tally<'_>) -> Result<()> {
+        if let Some(claim) = &*self.claim() {
+            claim.beat()?;
+        }
+        write_status(&*self.store, self.agent, tally, Phase::Extracting, None)
+    }
+
+    /// The last words, and the end of the claim. What fails here changes nothing of what was done: the claim runs out by
+    /// itself, and a status that is old says so.
+    pub(super) fn leave(&self, tally: &Tally<'_>, error: Option<&Error>) {
+        let phase = if error.is_some() { Phase::Failed } else { Phase::Complete };
+        let words = error.map(ToString::to_string);
+        let claim = self.claim().take();
+        let left = match claim.map_or(Ok(()), Claim::release) {
+            Ok(()) => write_status(&*self.store, self.agent, tally, phase, words),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
+            tracing::warn!(%error, "the last status could not be written");
+        }
     }
 
     pub(super) fn destination(&self) -> Destination {
@@ -243,6 +357,10 @@ impl Publication {
             excluded,
             complete: true,
         };
+        // Whoever lost its claim in the meantime must not say that its part is complete.
+        if let Some(claim) = &*self.claim() {
+            claim.beat()?;
+        }
         self.store.put(&agent_file(self.agent, "report.json"), &write_json(report)?)?;
         self.store.put(&agent_file(self.agent, "manifest.json"), &write_json(&manifest)?)?;
         self.store.delete(&agent_file(self.agent, "state.json"))?;
@@ -304,6 +422,8 @@ fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
     if !other_agents {
         names.extend(store.list(&format!("{OWN}/"))?.into_iter().map(|object| object.name));
     }
+    // The claim is this process's by now.
+    names.retain(|name| *name != agent_file(agent, "claim.json"));
     // First, for without this agent's files it would not be true.
     store.delete(COMPLETE)?;
     for name in names {

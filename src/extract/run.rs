@@ -15,6 +15,7 @@ use crate::store::{Location, open};
 
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{add_range, lost_range};
+use super::heartbeat::{Tally, Ticker};
 use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
 use super::plan::{Plan, TablePlan, prepare};
 use super::publish::{Opened, Publication, clock_of_output, table_counters};
@@ -35,7 +36,7 @@ pub struct Outcome {
 }
 
 /// One table's share of the results, filled in as its splits end.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TableResult {
     pub(super) splits: BTreeMap<u32, SplitOutcome>,
 }
@@ -55,6 +56,8 @@ pub(super) struct SplitOutcome {
 
 /// Runs `extract`. `cancel` is set to a signal's number to stop it between rows.
 pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<Outcome> {
+    let tally = Tally::new(events);
+    let events: &dyn Events = &tally;
     let mut options = options.clone();
     // Opening a directory makes it, which an input that cannot be read is no reason for.
     let mut store = match &options.output {
@@ -86,7 +89,7 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
                 Some(store) => store,
                 None => open(location, &options.s3)?,
             };
-            match Publication::open(store, location, options, &source, &plan)? {
+            match Publication::open(store, location, options, &source, &plan, cancel, events)? {
                 Opened::Ready(publication) => Some(publication),
                 Opened::AlreadyComplete(report, manifest) => {
                     return Ok(Outcome {
@@ -118,9 +121,6 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
         (OutputTarget::Store(_) | OutputTarget::Discard, None) => Destination::Discard,
     };
     let results: Vec<Mutex<TableResult>> = plan.tables.iter().map(|_| Mutex::default()).collect();
-    if let Some(publication) = &publication {
-        publication.resume(&results, events, &plan)?;
-    }
     let run = Running {
         options,
         events,
@@ -132,23 +132,28 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
         failed: Mutex::new(None),
         stop: AtomicI32::new(0),
     };
-    run.all_splits(budget)?;
-    let results: Vec<TableResult> = results
-        .into_iter()
-        .map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect();
-    for (table, result) in plan.tables.iter().zip(&results) {
-        check_joints(table, result)?;
-    }
-    let report = make_report(&source, &plan, &results, options);
-    let location = publication.as_ref().map(|publication| publication.location());
-    let manifest = match &publication {
-        Some(publication) => Some(Box::new(
-            publication.complete(options, &source, &plan, &results, &report, events)?,
-        )),
-        None => None,
+    let Some(publication) = &publication else {
+        run.all_splits(budget)?;
+        let report = run.report(&source, &results)?;
+        return Ok(Outcome { report, location: None, manifest: None, already_complete: false });
     };
-    Ok(Outcome { report, location, manifest, already_complete: false })
+    let ticker = Ticker::default();
+    let done = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while ticker.wait(options.heartbeat) {
+                if let Err(error) = publication.beat(&tally) {
+                    run.fail(error);
+                }
+            }
+        });
+        let done = run.publish(publication, &source, budget);
+        ticker.stop();
+        done
+    });
+    publication.leave(&tally, done.as_ref().err());
+    let (report, manifest) = done?;
+    let location = Some(publication.location());
+    Ok(Outcome { report, location, manifest: Some(Box::new(manifest)), already_complete: false })
 }
 
 fn output_memory(options: &ExtractOptions) -> OutputMemory {
@@ -161,6 +166,14 @@ fn output_memory(options: &ExtractOptions) -> OutputMemory {
         | OutputTarget::Stdout
         | OutputTarget::Discard => OutputMemory::default(),
     }
+}
+
+/// The results as they are when no worker changes them any more.
+fn taken(results: &[Mutex<TableResult>]) -> Vec<TableResult> {
+    results
+        .iter()
+        .map(|result| result.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        .collect()
 }
 
 struct Running<'a> {
@@ -177,6 +190,36 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Does what is left to do, and completes the output.
+    fn publish(
+        &self,
+        publication: &Publication,
+        source: &Source,
+        budget: MemoryBudget,
+    ) -> Result<(Report, Manifest)> {
+        publication.resume(self.results, self.events, self.plan)?;
+        self.all_splits(budget)?;
+        let report = self.report(source, self.results)?;
+        let manifest = publication.complete(
+            self.options,
+            source,
+            self.plan,
+            &taken(self.results),
+            &report,
+            self.events,
+        )?;
+        Ok((report, manifest))
+    }
+
+    /// Checks that the splits join, and adds up their books.
+    fn report(&self, source: &Source, results: &[Mutex<TableResult>]) -> Result<Report> {
+        let results = taken(results);
+        for (table, result) in self.plan.tables.iter().zip(&results) {
+            check_joints(table, result)?;
+        }
+        Ok(make_report(source, self.plan, &results, self.options))
+    }
+
     /// Does all splits: workers take the next one from a counter.
     fn all_splits(&self, budget: MemoryBudget) -> Result<()> {
         let work: Vec<(usize, usize)> = self

@@ -76,6 +76,11 @@ pub trait Store: Send + Sync {
         version: &ObjectVersion,
     ) -> Result<ReplaceOutcome>;
 
+    /// False if the store is known to ignore conditions: [`Store::put_if_unchanged`] then fails.
+    fn is_conditional(&self) -> bool {
+        true
+    }
+
     /// The bytes of an object, or none if there is none.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>>;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::dms_contract::check_output;
-use crate::support::{LINES, cassport, copy_tree, repository, run, tree};
+use crate::support::{LINES, cassport, copy_tree, repository, run, tree, without_times};
 
 const CLOCK: &str = "1795279700";
 
@@ -14,18 +14,8 @@ fn extract(data: &Path, output: &Path, more: &[&str], code: i32) -> String {
     String::from_utf8_lossy(&run(command, code).stderr).into_owned()
 }
 
-/// The files of an output without the two times at which the run itself was made.
 fn stable(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = tree(directory);
-    for (name, bytes) in &mut files {
-        if name.ends_with(".json") {
-            let text = String::from_utf8(bytes.clone()).unwrap();
-            let keep =
-                |line: &&str| !line.contains("\"started\"") && !line.contains("\"finished\"");
-            *bytes = text.lines().filter(keep).collect::<Vec<_>>().join("\n").into_bytes();
-        }
-    }
-    files
+    without_times(tree(directory))
 }
 
 fn same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>, what: &str) {

@@ -1,5 +1,6 @@
 //! What the integration tests share: the binary, the committed corpora, JSON whose numbers keep their text.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -51,8 +52,8 @@ pub(crate) fn run(mut command: Command, code: i32) -> Output {
 }
 
 /// All files below `directory` with their content, by name.
-pub(crate) fn tree(directory: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
-    fn walk(root: &Path, at: &Path, out: &mut std::collections::BTreeMap<String, Vec<u8>>) {
+pub(crate) fn tree(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn walk(root: &Path, at: &Path, out: &mut BTreeMap<String, Vec<u8>>) {
         for entry in std::fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
@@ -63,7 +64,7 @@ pub(crate) fn tree(directory: &Path) -> std::collections::BTreeMap<String, Vec<u
             }
         }
     }
-    let mut out = std::collections::BTreeMap::new();
+    let mut out = BTreeMap::new();
     walk(directory, directory, &mut out);
     out
 }
@@ -226,4 +227,24 @@ impl JsonParser<'_> {
             }
         }
     }
+}
+
+/// The files of an output without what depends on when it was made: the times of the run, and the last status.
+pub(crate) fn without_times(
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
+) -> BTreeMap<String, Vec<u8>> {
+    let mut stable = BTreeMap::new();
+    for (name, mut bytes) in files {
+        if name.ends_with("/status.json") {
+            continue;
+        }
+        if name.ends_with(".json") {
+            let text = String::from_utf8(bytes).unwrap();
+            let keep =
+                |line: &&str| !line.contains("\"started\"") && !line.contains("\"finished\"");
+            bytes = text.lines().filter(keep).collect::<Vec<_>>().join("\n").into_bytes();
+        }
+        stable.insert(name, bytes);
+    }
+    stable
 }

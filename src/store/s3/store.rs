@@ -183,6 +183,10 @@ impl Store for S3Store {
         self.runtime.wait(self.create_if_absent(name, &body, bytes))?
     }
 
+    fn is_conditional(&self) -> bool {
+        self.conditions.load(Ordering::Relaxed) != CONDITIONS_IGNORED
+    }
+
     fn put_if_unchanged(
         &self,
         name: &str,

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use super::servers::{
     self, ACCESS_KEY, Bucket, Kind, SECRET_KEY, SESSION_TOKEN, block_on, raw_client,
 };
-use crate::support::{Json, cassport, repository, run, tree};
+use crate::support::{Json, cassport, repository, run, tree, without_times};
 
 const CLOCK: &str = "1795279700";
 
@@ -47,26 +47,11 @@ fn endpoint(bucket: &Bucket) -> String {
     format!("http://{}", bucket.server.address)
 }
 
-/// The files of an output without the two times at which the run itself was made.
-fn stable(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> BTreeMap<String, Vec<u8>> {
-    let mut stable = BTreeMap::new();
-    for (name, mut bytes) in files {
-        if name.ends_with(".json") {
-            let text = String::from_utf8(bytes).unwrap();
-            let keep =
-                |line: &&str| !line.contains("\"started\"") && !line.contains("\"finished\"");
-            bytes = text.lines().filter(keep).collect::<Vec<_>>().join("\n").into_bytes();
-        }
-        stable.insert(name, bytes);
-    }
-    stable
-}
-
 fn in_bucket(bucket: &Bucket, prefix: &str) -> BTreeMap<String, Vec<u8>> {
     let below = bucket.objects().into_iter().filter_map(|(key, bytes)| {
         Some((key.strip_prefix(prefix)?.strip_prefix('/')?.to_owned(), bytes))
     });
-    stable(below)
+    without_times(below)
 }
 
 fn said(output: &Output) -> String {
@@ -78,7 +63,7 @@ fn a_run_into_a_bucket_makes_the_objects_that_a_directory_gets() {
     let scratch = tempfile::tempdir().unwrap();
     let local = scratch.path().join("out");
     run(extract(local.to_str().unwrap(), &[]), 0);
-    let expected = stable(tree(&local));
+    let expected = without_times(tree(&local));
     assert!(expected.len() > 20, "{}", expected.len());
     for server in servers::all() {
         let bucket = server.bucket();
