@@ -1,13 +1,14 @@
 //! A directory as a store.
 //!
-//! An object is written under a hidden temporary name beside its own and renamed when it is whole. Data files are not
-//! synced one by one: [`LocalStore::sync`] does that once, before the manifest that names them is written, so a crash of the
-//! machine can lose them only while no manifest says that they are there.
+//! An object is written under a hidden temporary name beside its own and renamed when it is whole. Data files are made
+//! durable behind the back of their writers: [`LocalStore::sync`] waits for that, before the manifest that names them is
+//! written, so a crash of the machine can lose them only while no manifest says that they are there.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -16,6 +17,7 @@ use super::object::{
     Checksum, ListedObject, ObjectMeta, ObjectVersion, ObjectWriter, PutOutcome, ReplaceOutcome,
     Store, VersionedObject, check_name,
 };
+use super::syncer::Syncer;
 use crate::error::{Error, Result};
 use crate::io::replace_file;
 
@@ -29,13 +31,14 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone)]
 pub struct LocalStore {
     root: PathBuf,
+    syncer: Arc<Syncer>,
 }
 
 impl LocalStore {
     /// The store in `root`; the directory is made if it is not there.
     pub fn open(root: &Path) -> Result<Self> {
         std::fs::create_dir_all(root).map_err(output("create the directory", root))?;
-        Ok(Self { root: root.to_path_buf() })
+        Ok(Self { root: root.to_path_buf(), syncer: Arc::default() })
     }
 
     /// The directory.
@@ -240,14 +243,27 @@ impl Store for LocalStore {
             .create_new(true)
             .open(&temporary)
             .map_err(output("create", &temporary))?;
-        Ok(Box::new(LocalWriter { path, temporary, file, sum: Checksum::default(), done: false }))
+        Ok(Box::new(LocalWriter {
+            path,
+            temporary,
+            file,
+            syncer: Arc::clone(&self.syncer),
+            sum: Checksum::default(),
+            done: false,
+        }))
     }
 
     fn sync(&self, names: &[&str]) -> Result<()> {
+        self.syncer.wait().map_err(|(path, error)| output("sync", &path)(error))?;
         let mut folders = BTreeSet::from([self.root.clone()]);
         for name in names {
             let path = self.path(name)?;
-            File::open(&path).and_then(|file| file.sync_all()).map_err(output("sync", &path))?;
+            // Those of an earlier run of the same command are nobody's to wait for.
+            if !self.syncer.take(&path) {
+                File::open(&path)
+                    .and_then(|file| file.sync_all())
+                    .map_err(output("sync", &path))?;
+            }
             // The folder holds the file's name, and the one above it the folder's.
             let above =
                 path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root));
@@ -275,6 +291,7 @@ struct LocalWriter {
     path: PathBuf,
     temporary: PathBuf,
     file: File,
+    syncer: Arc<Syncer>,
     sum: Checksum,
     /// Renamed or removed: nothing is left to do when it is dropped.
     done: bool,
@@ -291,6 +308,8 @@ impl ObjectWriter for LocalWriter {
         std::fs::rename(&self.temporary, &self.path)
             .map_err(output("rename a file to", &self.path))?;
         self.done = true;
+        let file = self.file.try_clone().map_err(output("sync", &self.path))?;
+        self.syncer.submit(self.path.clone(), file).map_err(output("sync", &self.path))?;
         Ok(self.sum.finish())
     }
 

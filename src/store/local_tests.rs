@@ -152,6 +152,7 @@ fn a_full_disk_is_an_error_with_a_hint() {
     let path = PathBuf::from("/out/ks/t/LOAD00000001.csv");
     let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut writer = LocalWriter {
+        syncer: Arc::default(),
         temporary: PathBuf::from("/nonexistent/.x.tmp"),
         path: path.clone(),
         file,

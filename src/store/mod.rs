@@ -8,6 +8,7 @@ mod location;
 mod lock;
 mod object;
 pub mod s3;
+mod syncer;
 
 pub use local::LocalStore;
 pub use location::{Location, S3Location, open};
