@@ -138,6 +138,22 @@ impl Claim {
         }
     }
 
+    /// Removes the claim of a process on this machine that ended between its last word and the release.
+    pub(super) fn remove_if_gone(store: &dyn Store, agent: u32) -> Result<()> {
+        let name = agent_file(agent, "claim.json");
+        let Some(found) = store.get_versioned(&name)? else { return Ok(()) };
+        let holder: Holder = read_json(&store.location(&name), &found.bytes)?;
+        if holder.is_gone() && store.is_conditional() {
+            let mine = write_json(&Holder::this_process())?;
+            if let ReplaceOutcome::Replaced(_) =
+                store.put_if_unchanged(&name, &mine, &found.version)?
+            {
+                store.delete(&name)?;
+            }
+        }
+        Ok(())
+    }
+
     fn of(store: &Arc<dyn Store>, name: String, holder: Holder, version: ObjectVersion) -> Self {
         Self { store: Arc::clone(store), name, held: Mutex::new((holder, version)) }
     }

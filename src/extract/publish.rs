@@ -135,6 +135,7 @@ impl Here<'_> {
         if self.store.head(&state)?.is_some() {
             self.store.delete(&state)?;
         }
+        Claim::remove_if_gone(self.store, self.agent)?;
         if run.agents == 1 && self.store.get(COMPLETE)?.is_none() {
             self.store.clean_temporaries(OWN)?;
             let dms = dms_target(place, &self.options.s3);

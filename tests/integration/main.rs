@@ -17,6 +17,7 @@ mod corpora;
 mod corrupt;
 mod dms_contract;
 mod fixtures;
+mod killed;
 mod layers;
 mod left_out;
 mod not_read;

@@ -4,4 +4,6 @@ mod conformance;
 mod faults;
 mod proxy;
 mod runs;
-mod servers;
+pub(crate) mod servers;
+
+pub(crate) use runs::command;

@@ -12,7 +12,7 @@ use crate::support::{Json, cassport, repository, run, tree, without_times};
 const CLOCK: &str = "1795279700";
 
 /// A command with the tests' credentials and nothing of the caller's.
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = cassport(arguments);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {

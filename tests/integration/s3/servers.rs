@@ -78,7 +78,10 @@ pub(crate) fn s3s_fs() -> Server {
                                 || headers.contains_key("if-match");
                             let _guard =
                                 if alone { Some(conditional.lock_owned().await) } else { None };
-                            hyper::service::Service::call(&service, request).await
+                            // To its end also when the client is gone: it writes an object and its checksum in two
+                            // steps, which hyper would stop between. S3 writes both or none.
+                            let answer = hyper::service::Service::call(&service, request);
+                            tokio::spawn(answer).await.unwrap()
                         }
                     });
                     tokio::spawn(async move {
