@@ -143,7 +143,7 @@ pub struct InputArgs {
     /// In place of --data-dir. What comes out is what a read with consistency ALL would give.
     #[arg(long, value_name = "NAME=DIR[,DIR]")]
     pub node: Vec<NodeArg>,
-    /// The same from a TOML file: below [nodes] a line NAME = ["DIR", "DIR"] for each
+    /// The same from a TOML file with a table `nodes`: a line NAME = `["DIR", "DIR"]` for each
     #[arg(long, value_name = "FILE")]
     pub nodes_file: Option<PathBuf>,
     /// Read the snapshot of this name in place of the live SSTables
