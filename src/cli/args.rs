@@ -308,6 +308,9 @@ pub struct RunArgs {
     /// RFC 3339 or seconds since 1970. Same input, same options and same clock give the same bytes.
     #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
     pub now: Option<i64>,
+    /// Read at most this much of Data.db, such as 50MB/s
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub read_rate: Option<ByteSize>,
     /// How often status and claim of this agent are written; one that is silent for three times as long may be replaced
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
     pub heartbeat: Duration,

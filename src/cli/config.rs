@@ -19,6 +19,8 @@ use crate::progress::clock;
 use crate::store::Location;
 use crate::store::s3::{Encryption, S3Options, StorageClass, Transfer};
 
+/// A chunk is 64 KiB, seldom more.
+const LEAST_READ_RATE: u64 = 64 << 10;
 /// `seal` writes small files only.
 const SEAL_MEMORY: u64 = 64 << 20;
 
@@ -65,6 +67,10 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
             });
         }
     };
+    // One chunk must not take longer than a person waits for Ctrl-C.
+    if args.run.read_rate.is_some_and(|rate| rate.0 < LEAST_READ_RATE) {
+        return Err(Error::usage("--read-rate must be at least 64KiB/s"));
+    }
     let threads = match args.run.threads {
         Some(threads) => usize::from(threads),
         None => std::thread::available_parallelism().map_or(1, usize::from),
@@ -85,6 +91,7 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
             OnCorruptArg::Skip => OnCorrupt::Skip,
         },
         heartbeat: args.run.heartbeat,
+        read_rate: args.run.read_rate.map(|rate| rate.0),
         overwrite: args.records.overwrite,
     })
 }

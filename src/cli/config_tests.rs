@@ -258,6 +258,14 @@ fn cat_takes_keys_and_files() {
 }
 
 #[test]
+fn a_read_rate_below_a_chunk_a_second_is_refused() {
+    let parse = |rate: &str| extract(&["--data-dir", "/d", "--output", "/o", "--read-rate", rate]);
+    assert_eq!(parse("50MB/s").unwrap().read_rate, Some(50_000_000));
+    assert_eq!(parse("64KiB/s").unwrap().read_rate, Some(65_536));
+    assert!(parse("63KiB/s").unwrap_err().to_string().contains("at least 64KiB/s"));
+}
+
+#[test]
 fn seal_needs_an_output() {
     let seal = |argv: &[&str]| {
         let matches = Seal::command().no_binary_name(true).try_get_matches_from(argv).unwrap();

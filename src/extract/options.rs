@@ -76,6 +76,8 @@ pub struct ExtractOptions {
     pub memory: u64,
     /// Bytes of uncompressed source data in a split, about.
     pub file_size: u64,
+    /// Bytes of Data.db that may be read in a second.
+    pub read_rate: Option<u64>,
     /// What to do with damage.
     pub on_corrupt: OnCorrupt,
     /// How often an agent says that it lives and how far it is.

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorClass, Result};
 use crate::output::RecordWriter;
 use crate::output::manifest::Manifest;
 use crate::progress::{Books, Events, Report, TableReport};
-use crate::sstable::{LargeRows, WorkerRows};
+use crate::sstable::{LargeRows, ReadRate, WorkerRows};
 use crate::store::{Location, open};
 
 use super::budget::{MemoryBudget, OutputMemory};
@@ -70,6 +70,11 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
                 Some(store) => store,
                 None => open(location, &options.s3)?,
             };
+            if let Some(words) =
+                too_small_a_disk(location, plan.tables.iter().map(TablePlan::bytes).sum())
+            {
+                events.warning(&words);
+            }
             match Publication::open(store, location, options, &source, &plan, cancel, events)? {
                 Opened::Ready(publication) => Some(publication),
                 Opened::AlreadyComplete(report, manifest) => {
@@ -135,6 +140,22 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
     let (report, manifest) = done?;
     let location = Some(publication.location());
     Ok(Outcome { report, location, manifest: Some(Box::new(manifest)), already_complete: false })
+}
+
+/// Warns where a disk will hardly take the text of `bytes` of uncompressed data. How long the text is depends on the values
+/// (1.5 times as much is usual for CSV), and a run that goes on has written a part of it: so this is a warning.
+fn too_small_a_disk(location: &Location, bytes: u64) -> Option<String> {
+    let Location::Directory(directory) = location else { return None };
+    let disk = rustix::fs::statvfs(directory).ok()?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    (free < bytes).then(|| {
+        format!(
+            "{} has {} MB free, and there are {} MB of uncompressed data to write as text: it may not suffice",
+            directory.display(),
+            free / 1_000_000,
+            bytes / 1_000_000
+        )
+    })
 }
 
 fn output_memory(options: &ExtractOptions) -> OutputMemory {
@@ -213,6 +234,7 @@ impl Running<'_> {
             .collect();
         let next = AtomicUsize::new(0);
         let large = Arc::new(LargeRows::new(budget.large_rows));
+        let rate = self.options.read_rate.map(|rate| Arc::new(ReadRate::new(rate)));
         // In order and one at a time where the order of writing is the order of output.
         let workers = match self.destination {
             Destination::Stdout(_) => 1,
@@ -228,7 +250,8 @@ impl Running<'_> {
         pool.scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|_| {
-                    let rows = Arc::new(WorkerRows::new(Arc::clone(&large)));
+                    let rows = WorkerRows::new(Arc::clone(&large)).at_rate(rate.clone());
+                    let rows = Arc::new(rows);
                     while let Some(&(table, split)) = work.get(next.fetch_add(1, Ordering::Relaxed))
                     {
                         if self.stop.load(Ordering::Relaxed) != 0

@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crate::error::{DecodeError, DecodeErrorKind, Result};
 
 use super::compression::{ChunkScratch, DataChunks};
+use super::read_rate::ReadRate;
 
 /// The permit for large rows that all workers of a run share.
 #[derive(Debug)]
@@ -50,12 +51,19 @@ pub struct WorkerRows {
     shared: Arc<LargeRows>,
     held: Mutex<usize>,
     bytes_read: AtomicU64,
+    rate: Option<Arc<ReadRate>>,
 }
 
 impl WorkerRows {
     /// A worker's share.
     pub fn new(shared: Arc<LargeRows>) -> Self {
-        Self { shared, held: Mutex::new(0), bytes_read: AtomicU64::new(0) }
+        Self { shared, held: Mutex::new(0), bytes_read: AtomicU64::new(0), rate: None }
+    }
+
+    /// The same, reading no faster than `rate`.
+    #[must_use]
+    pub fn at_rate(self, rate: Option<Arc<ReadRate>>) -> Self {
+        Self { rate, ..self }
     }
 
     /// Takes the number of uncompressed bytes that the worker's streams have read since this was last asked.
@@ -203,6 +211,10 @@ impl DataStream {
                 break;
             }
             let Some(out) = self.buf.get_mut(self.end..) else { break };
+            if let Some(rate) = &self.rows.rate {
+                let end = self.chunks.stored_offset(self.next_chunk + 1);
+                rate.take(end.saturating_sub(self.chunks.stored_offset(self.next_chunk)));
+            }
             let len = self.chunks.read_chunk(self.next_chunk, &mut self.scratch, out)?;
             self.end += len;
             self.next_chunk += 1;

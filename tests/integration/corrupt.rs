@@ -193,6 +193,7 @@ fn extract_options(data: &Path, on_corrupt: OnCorrupt) -> ExtractOptions {
         output: OutputTarget::Discard,
         s3: Default::default(),
         share: Default::default(),
+        read_rate: None,
         heartbeat: std::time::Duration::from_secs(10),
         records: RecordOptions {
             profile: Profile::Jsonl,
