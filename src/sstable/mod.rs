@@ -18,6 +18,7 @@ pub mod stats;
 mod stream;
 mod toc;
 mod version;
+mod walk;
 
 #[cfg(test)]
 mod fixtures;
@@ -33,3 +34,4 @@ pub use scanner::{ScanState, SstableScanner};
 pub use stream::{LargeRows, WorkerRows};
 pub use toc::Toc;
 pub use version::{Format, Version};
+pub use walk::{DataWalk, WalkStep, WalkedPartition};
