@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::{DecodeError, Error, Result};
-use crate::rows::codec::{CellsLeftOut, RowDecoder, Step};
+use crate::rows::codec::{RowDecoder, Step};
 use crate::rows::{DeletionTime, Marker, Row, RowView};
 
 use super::reader::SstableReader;
@@ -126,11 +126,6 @@ impl DataWalk {
     /// The row at hand, or the clustering of the marker.
     pub fn row(&self) -> RowView<'_> {
         RowView { row: &self.row, data: self.stream.window() }
-    }
-
-    /// Cells of dropped columns, and of columns that the schema does not know, so far.
-    pub fn cells_left_out(&self) -> CellsLeftOut {
-        self.decoder.left_out
     }
 
     fn consume(&mut self) {

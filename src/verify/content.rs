@@ -59,9 +59,11 @@ impl Content<'_> {
                 broken: false,
                 row_index: Vec::new(),
             }),
-            filter: self.indexed.filter.as_ref().map(|filter: &Filter| {
-                FilterCheck::new(self.reader.descriptor(), filter)
-            }),
+            filter: self
+                .indexed
+                .filter
+                .as_ref()
+                .map(|filter: &Filter| FilterCheck::new(self.reader.descriptor(), filter)),
             order,
             previous_key: None,
             previous: Prefix::default(),
@@ -158,9 +160,6 @@ struct Inside {
     partition: WalkedPartition,
     /// Rows and markers before.
     count: u64,
-    /// Cells, those of left-out columns among them.
-    cells: u64,
-    left_out: u64,
     /// The range that is open.
     open: Option<DeletionTime>,
     last_row: u64,
@@ -180,9 +179,9 @@ impl Walk<'_, '_> {
                 filter.ask(self.data.key(), report).map_err(Failed::Other)?;
             }
             let location = match &mut self.index {
-                Some(index) => index
-                    .entry(self.data.key(), partition.offset, report)
-                    .map_err(Failed::Other)?,
+                Some(index) => {
+                    index.entry(self.data.key(), partition.offset, report).map_err(Failed::Other)?
+                }
                 None => None,
             };
             self.partition(partition, location, report, progress)?;
@@ -247,18 +246,12 @@ impl Walk<'_, '_> {
             Some((against, at)) => {
                 buf = std::mem::take(&mut against.row_index);
                 let index = against.index;
-                Blocks::open(content, partition, index, at, &mut buf, report).map_err(Failed::Other)?
+                Blocks::open(content, partition, index, at, &mut buf, report)
+                    .map_err(Failed::Other)?
             }
             None => None,
         };
-        let mut inside = Inside {
-            partition,
-            count: 0,
-            cells: 0,
-            left_out: self.left_out(),
-            open: None,
-            last_row: 0,
-        };
+        let mut inside = Inside { partition, count: 0, open: None, last_row: 0 };
         loop {
             self.until_check -= 1;
             if self.until_check == 0 {
@@ -268,14 +261,12 @@ impl Walk<'_, '_> {
             let step = self.data.next_step().map_err(Failed::Data)?;
             match step {
                 WalkStep::Static => {
-                    inside.cells += self.data.row().row.cells.len() as u64;
                     self.observed.row(self.data.row().row, true);
                     continue;
                 }
                 WalkStep::End => break,
                 WalkStep::Row => {
                     report.rows += 1;
-                    inside.cells += self.data.row().row.cells.len() as u64;
                     self.observed.row(self.data.row().row, false);
                 }
                 WalkStep::Marker(marker) => {
@@ -301,11 +292,6 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    fn left_out(&self) -> u64 {
-        let left_out = self.data.cells_left_out();
-        left_out.dropped + left_out.hidden
-    }
-
     fn end(&mut self, inside: &Inside, report: &mut SstableChecks) {
         if inside.open.is_some() {
             let words = "a range tombstone is still open at the end of the partition";
@@ -314,8 +300,7 @@ impl Walk<'_, '_> {
         if inside.count > 0 && inside.last_row > 0 && self.order.is_known() {
             self.observed.end_row(&self.order, self.previous.view(), inside.last_row);
         }
-        let cells = inside.cells + (self.left_out() - inside.left_out);
-        self.observed.end_partition(self.data.end() - inside.partition.offset, cells);
+        self.observed.end_partition(self.data.end() - inside.partition.offset);
     }
 
     /// Compares the row or marker at hand with the one before, and remembers it.
@@ -341,7 +326,9 @@ impl Walk<'_, '_> {
                 let words = match (ends, inside.open) {
                     (None, _) => "a range tombstone begins while another is open",
                     (Some(_), None) => "a range tombstone ends that has not begun",
-                    (Some(_), Some(_)) => "a range tombstone ends with another deletion than it began with",
+                    (Some(_), Some(_)) => {
+                        "a range tombstone ends with another deletion than it began with"
+                    }
                 };
                 report.add(CheckKind::RowOrder, self.data_finding(at, words));
             }
@@ -406,7 +393,9 @@ impl Against<'_> {
             ),
             Some(entry) => (
                 entry.position,
-                format!("the partition that begins at {offset} of Data.db has another key than the entry"),
+                format!(
+                    "the partition that begins at {offset} of Data.db has another key than the entry"
+                ),
             ),
             None => (
                 self.index.file_len(),
@@ -520,14 +509,15 @@ impl<'b> Blocks<'b> {
             return self.wrong(words, report);
         }
         if self.next == 0 && self.rows.partition_deletion() != self.partition.deletion {
-            let words = format!(
-                "its deletion of the partition is not that at {} of Data.db",
-                self.start
-            );
+            let words =
+                format!("its deletion of the partition is not that at {} of Data.db", self.start);
             return self.wrong(words, report);
         }
         if self.next == self.rows.block_count() {
-            return self.wrong(format!("its last block ends at {at} of Data.db, where the partition goes on"), report);
+            return self.wrong(
+                format!("its last block ends at {at} of Data.db, where the partition goes on"),
+                report,
+            );
         }
         let block = match self.rows.block(self.next) {
             Ok(block) => block,
@@ -535,8 +525,8 @@ impl<'b> Blocks<'b> {
         };
         let row: RowView<'_> = data.row();
         let values = row.row.clustering.iter().map(|value| value.bytes(row.data));
-        let first_fits = block.first.kind == kind_of(step)
-            && values.eq(block.first.values.iter().copied());
+        let first_fits =
+            block.first.kind == kind_of(step) && values.eq(block.first.values.iter().copied());
         if self.start.checked_add(block.offset) != Some(at) {
             let words = format!(
                 "block {} begins at {} of Data.db according to it, a row begins at {at}",
@@ -546,7 +536,10 @@ impl<'b> Blocks<'b> {
             return self.wrong(words, report);
         }
         if !first_fits {
-            let words = format!("the first clustering of block {} is not that of the row at {at} of Data.db", self.next);
+            let words = format!(
+                "the first clustering of block {} is not that of the row at {at} of Data.db",
+                self.next
+            );
             return self.wrong(words, report);
         }
         self.block = Some(block);
@@ -569,17 +562,23 @@ impl<'b> Blocks<'b> {
         }
         let number = self.next;
         if end > block_end {
-            let words = format!("block {number} ends at {block_end} of Data.db, within a row that ends at {end}");
+            let words = format!(
+                "block {number} ends at {block_end} of Data.db, within a row that ends at {end}"
+            );
             return self.wrong_block(words, report);
         }
         let open_fits = is_last || block.open_marker == open;
         let last_fits = last.is(block.last.kind, block.last.values.iter().copied());
         if !last_fits {
-            let words = format!("the last clustering of block {number} is not that of the row that ends at {end} of Data.db");
+            let words = format!(
+                "the last clustering of block {number} is not that of the row that ends at {end} of Data.db"
+            );
             return self.wrong_block(words, report);
         }
         if !open_fits {
-            let words = format!("the range tombstone that is open behind block {number} is not that of Data.db at {end}");
+            let words = format!(
+                "the range tombstone that is open behind block {number} is not that of Data.db at {end}"
+            );
             return self.wrong_block(words, report);
         }
         self.block = None;
@@ -601,7 +600,12 @@ impl<'b> Blocks<'b> {
             let number = self.next;
             self.next += 1;
             if block_end != end {
-                return self.wrong(format!("block {number} ends at {block_end} of Data.db, the partition at {end}"), report);
+                return self.wrong(
+                    format!(
+                        "block {number} ends at {block_end} of Data.db, the partition at {end}"
+                    ),
+                    report,
+                );
             }
             if !last.is(block.last.kind, block.last.values.iter().copied()) {
                 return self.wrong(format!("the last clustering of block {number} is not that of the last row of the partition, which ends at {end} of Data.db"), report);

@@ -204,10 +204,8 @@ impl<'a> Sampled<'a> {
                 );
                 self.finding(words, report);
             } else if self.key != key {
-                let words = format!(
-                    "entry {} has another key than Index.db at {position}",
-                    self.next - 1
-                );
+                let words =
+                    format!("entry {} has another key than Index.db at {position}", self.next - 1);
                 self.finding(words, report);
             }
             self.advance(report)?;

@@ -5,20 +5,21 @@
 //! * [`verify_output`]: each object of an output by HEAD, or by reading it.
 //! * [`verify_against`]: the source extracted once more in memory, compared with an output by digest.
 
-//mod against;
+mod against;
 mod checks;
 mod content;
-//mod differ;
+mod differ;
 mod files;
 mod index;
-//mod output;
+mod output;
 mod prefix;
-//mod records;
+mod records;
 mod source;
 mod statistics;
 
-//pub use against::{AgainstOptions, AgainstReport, DifferentRange, Side, verify_against};
+pub use against::{AgainstOptions, AgainstReport, DifferentRange, verify_against};
 pub use checks::{Check, CheckKind, Finding, SstableChecks};
-//pub use output::{OutputOptions, OutputReport, verify_output};
-//pub use records::{RecordSplitter, RecordSum};
+pub use differ::Side;
+pub use output::{ObjectFinding, OutputOptions, OutputReport, verify_output};
+pub use records::{RecordSplitter, RecordSum};
 pub use source::{SourceOptions, SourceReport, verify_source};

@@ -1,8 +1,9 @@
 //! Statistics.db against what was read.
 //!
 //! What is compared is what reads and compactions of Cassandra rely on, and what every writer of it counts alike. Times need
-//! only lie within what is recorded: nothing says that the recorded ends occur. Counts are compared where all columns of
-//! the file are known; of files by other writers (ScyllaDB) they are not.
+//! only lie within what is recorded: nothing says that the recorded ends occur. The number of rows is compared where all
+//! columns of the file are known (a static row of unknown columns may be empty or not) and the writer was no other one
+//! (ScyllaDB). The histogram of cells in a partition is not: releases that write `mc` and `na` fill it with other numbers.
 
 use std::cmp::Ordering;
 
@@ -41,7 +42,6 @@ pub(super) struct Observed {
     ttls: Extent<i32>,
     /// Partitions, by the buckets of the recorded histogram.
     sizes: Histogram,
-    cells: Histogram,
     /// Rows, static ones that are not empty among them.
     rows: u64,
     partition_deletions: bool,
@@ -80,13 +80,15 @@ impl Histogram {
 /// Where the recorded clusterings end, if the version can be relied on and says it.
 fn recorded_bounds(stats: &StatsMetadata, version: Version) -> Option<(Prefix, Prefix)> {
     if let Some(covered) = &stats.covered_clustering {
-        let prefix = |bound: &Bound| Prefix::of(bound.kind, bound.values.iter().map(Option::as_deref));
+        let prefix =
+            |bound: &Bound| Prefix::of(bound.kind, bound.values.iter().map(Option::as_deref));
         return Some((prefix(&covered.start), prefix(&covered.end)));
     }
     if !version.has_accurate_min_max() {
         return None;
     }
-    let prefix = |kind, values: &[Vec<u8>]| Prefix::of(kind, values.iter().map(|v| Some(v.as_slice())));
+    let prefix =
+        |kind, values: &[Vec<u8>]| Prefix::of(kind, values.iter().map(|v| Some(v.as_slice())));
     Some((
         prefix(ClusteringKind::InclStartBound, &stats.min_clustering),
         prefix(ClusteringKind::InclEndBound, &stats.max_clustering),
@@ -102,7 +104,6 @@ impl Observed {
             deletion_times: Extent::NONE,
             ttls: Extent::NONE,
             sizes: Histogram::like(&stats.partition_sizes),
-            cells: Histogram::like(&stats.cells_per_partition),
             rows: 0,
             partition_deletions: false,
             first_key: None,
@@ -124,10 +125,9 @@ impl Observed {
         }
     }
 
-    /// A partition has ended: its length, and its cells.
-    pub(super) fn end_partition(&mut self, size: u64, cells: u64) {
+    /// A partition has ended: its length.
+    pub(super) fn end_partition(&mut self, size: u64) {
         self.sizes.add(size);
-        self.cells.add(cells);
     }
 
     pub(super) fn deletion(&mut self, deletion: DeletionTime) {
@@ -235,9 +235,6 @@ impl Observed {
                     "{} rows are in the data, {} are recorded",
                     self.rows, recorded.total_rows
                 ));
-            }
-            if !self.cells.is(&recorded.cells_per_partition) {
-                found.push("the histogram of cells in a partition is not that of the data".into());
             }
         }
         found

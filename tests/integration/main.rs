@@ -25,3 +25,4 @@ mod runs;
 mod s3;
 mod skipped;
 mod support;
+mod verify;
