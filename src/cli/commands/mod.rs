@@ -7,9 +7,11 @@ pub mod generate;
 pub mod inspect;
 pub mod schema;
 pub mod seal;
+pub mod verify;
 
 use super::args::Command;
 use super::settings::Settings;
+use super::verify_args::verify_options;
 use super::{ExitCode, Ui, config as options};
 use crate::error::Result;
 
@@ -23,6 +25,7 @@ pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
         Command::Cat(args) => cat::run(&options::cat_options(args, settings)?, ui),
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
         Command::Seal(args) => seal::run(&options::seal_target(args)?, ui),
+        Command::Verify(args) => verify::run(&verify_options(args, settings)?, ui),
         Command::Config(_) => config::run(settings, ui),
         Command::Generate(args) => generate::run(args, ui),
     }
