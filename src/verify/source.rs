@@ -67,22 +67,22 @@ pub fn verify_source(
         .map_err(|error| Error::Bug(format!("cannot start threads: {error}")))?;
     let large = Arc::new(LargeRows::new(LARGE_ROWS));
     let mut report = SourceReport::default();
+    let mut jobs = Vec::new();
     for table in &selection.tables {
         report.unsupported.extend(table.unsupported.iter().cloned());
-        if table.sstables.is_empty() {
-            continue;
-        }
         let name = table.metadata.qualified_name();
-        events.table_planned(&name, table.sstables.len() as u64, planned(table));
-        events.split_started(&name, 0);
-        let one = |sstable: &LiveSstable| {
-            let job = Job { options, table: &table.metadata, sstable, events, cancel };
-            job.run(Arc::new(WorkerRows::new(Arc::clone(&large))))
-        };
-        let checked: Result<Vec<SstableChecks>> =
-            pool.install(|| table.sstables.par_iter().map(one).collect());
-        events.table_finished(&name);
-        report.sstables.extend(checked?);
+        if !table.sstables.is_empty() {
+            events.table_planned(&name, table.sstables.len() as u64, planned(table));
+            events.split_started(&name, 0);
+        }
+        let job = |sstable| Job { options, table: &table.metadata, sstable, events, cancel };
+        jobs.extend(table.sstables.iter().map(job));
+    }
+    let one = |job: &Job<'_>| job.run(Arc::new(WorkerRows::new(Arc::clone(&large))));
+    let checked: Result<Vec<SstableChecks>> = pool.install(|| jobs.par_iter().map(one).collect());
+    report.sstables = checked?;
+    for table in selection.tables.iter().filter(|table| !table.sstables.is_empty()) {
+        events.table_finished(&table.metadata.qualified_name());
     }
     Ok(report)
 }

@@ -10,6 +10,7 @@ use cassport::io::ReadMode;
 use cassport::progress::NoEvents;
 use cassport::sstable::big::PrimaryIndex;
 use cassport::sstable::compression::{ChunkScratch, DataChunks};
+use cassport::sstable::stats::Statistics;
 use cassport::sstable::{
     Component, DataWalk, Descriptor, LargeRows, Partitioner, SstableReader, WalkStep, WorkerRows,
 };
@@ -107,6 +108,9 @@ fn failed<'c>(
     check
 }
 
+/// Offsets of rows and of their ends.
+type Rows = Vec<(u64, u64)>;
+
 /// One SSTable of a table of a corpus, alone in a data root of its own.
 struct One {
     root: tempfile::TempDir,
@@ -115,7 +119,13 @@ struct One {
 }
 
 impl One {
+    /// The largest.
     fn new(line: &str, keyspace: &str, table: &str) -> Self {
+        Self::nth(line, keyspace, table, 0)
+    }
+
+    /// The `n`th from the largest.
+    fn nth(line: &str, keyspace: &str, table: &str, n: usize) -> Self {
         let root = tempfile::tempdir().unwrap();
         let from = repository("testdata").join(line).join("data");
         copy_tree(&from.join("system_schema"), &root.path().join("system_schema"));
@@ -130,7 +140,7 @@ impl One {
             .filter(|path| path.to_str().unwrap().ends_with("-Data.db"))
             .collect();
         data.sort_by_key(|path| fs::metadata(path).unwrap().len());
-        let (descriptor, _) = Descriptor::parse(data.last().unwrap()).unwrap().unwrap();
+        let (descriptor, _) = Descriptor::parse(&data[data.len() - 1 - n]).unwrap().unwrap();
         let to = root.path().join(keyspace).join(folder.file_name().unwrap());
         fs::create_dir_all(&to).unwrap();
         for entry in fs::read_dir(&folder).unwrap() {
@@ -178,15 +188,37 @@ impl One {
         sstable.clone()
     }
 
-    /// Offsets in Data.db of each partition, and of its rows with their ends.
-    fn partitions(&self) -> Vec<(u64, Vec<(u64, u64)>, u64)> {
+    /// Offsets in Data.db of markers that begin a range where none is open.
+    fn markers(&self) -> Vec<u64> {
+        let mut walk = self.walk();
+        let mut markers = Vec::new();
+        while walk.next_partition().unwrap().is_some() {
+            loop {
+                match walk.next_step().unwrap() {
+                    WalkStep::Marker(m) if m.kind.is_start() && !m.kind.is_end() => {
+                        markers.push(walk.position());
+                    }
+                    WalkStep::End => break,
+                    WalkStep::Static | WalkStep::Row | WalkStep::Marker(_) => {}
+                }
+            }
+        }
+        markers
+    }
+
+    fn walk(&self) -> DataWalk {
         let options = self.options();
         let source = Source::open(&options.input, 0).unwrap();
         let selection = source.select(&options.input).unwrap();
         let table = &selection.tables[0].metadata;
         let reader = SstableReader::open_data(&self.descriptor, table, ReadMode::Read).unwrap();
         let rows = Arc::new(WorkerRows::new(Arc::new(LargeRows::new(1 << 20))));
-        let mut walk = DataWalk::new(Arc::new(reader), rows);
+        DataWalk::new(Arc::new(reader), rows)
+    }
+
+    /// Offsets in Data.db of each partition, and of its rows with their ends.
+    fn partitions(&self) -> Vec<(u64, Rows, u64)> {
+        let mut walk = self.walk();
         let mut partitions = Vec::new();
         while let Some(partition) = walk.next_partition().unwrap() {
             let mut rows = Vec::new();
@@ -433,6 +465,53 @@ fn statistics_that_are_not_those_of_the_content_are_told() {
     one.remove(Component::Statistics);
     let checks = one.checks();
     assert!(checks.is_unreadable() && !checks.has_findings());
+}
+
+#[test]
+fn clusterings_and_keys_that_are_not_those_recorded_are_told() {
+    let one = One::new("3.11", "storage", "wide");
+    let recorded = |one: &One| {
+        Statistics::read(&one.path(Component::Statistics), one.descriptor.version).unwrap().stats
+    };
+    let stats = recorded(&one);
+    let mut lists = Vec::new();
+    for values in [&stats.min_clustering, &stats.max_clustering] {
+        lists.extend((values.len() as u32).to_be_bytes());
+        for value in values {
+            lists.extend((value.len() as u16).to_be_bytes());
+            lists.extend(value);
+        }
+    }
+    one.change(Component::Statistics, |bytes| {
+        let at = 6 + bytes.windows(lists.len()).position(|window| window == lists).unwrap();
+        bytes[at] = 0x7f;
+        bytes[at + 1..at + stats.min_clustering[0].len()].fill(0xff);
+    });
+    failed(&one.checks(), CheckKind::Statistics, "-Statistics.db", None, "clusterings");
+
+    // From 4.0 on the parts of Statistics.db have checksums, which are to fit.
+    let one = One::new("5.0", "storage", "lz4");
+    let (first, _) = recorded(&one).key_range.unwrap();
+    one.change(Component::Statistics, |bytes| {
+        let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let (stats, header) = (number(8 + 2 * 8 + 4), number(8 + 3 * 8 + 4));
+        let key = bytes[stats..header].windows(first.len()).rposition(|w| w == first).unwrap();
+        bytes[stats + key] ^= 1;
+        let crc = crc32fast::hash(&bytes[stats..header - 4]);
+        bytes[header - 4..header].copy_from_slice(&crc.to_be_bytes());
+    });
+    failed(&one.checks(), CheckKind::Statistics, "-Statistics.db", None, "first and last key");
+}
+
+#[test]
+fn range_tombstones_that_do_not_alternate_are_told() {
+    let mut ones = (0..).map(|n| One::nth("4.1", "deletes", "mixed", n).bare());
+    let one = ones.find(|one| !one.markers().is_empty()).unwrap();
+    let at = one.markers()[0];
+    // The kind of an end that lies after its prefix.
+    one.change(Component::Data, |data| data[at as usize + 1] = 6);
+    let checks = one.checks();
+    failed(&checks, CheckKind::RowOrder, "-Data.db", Some(at), "ends that has not begun");
 }
 
 #[test]

@@ -486,6 +486,10 @@ impl Shared {
                 .send()
                 .await
                 .map_err(Failure::from)?;
+            // Some stores do not heed If-Match here.
+            if answer.e_tag().is_some_and(|found| !etag.is_empty() && found != etag) {
+                return Err(Failure::new(Fate::Fatal, "it was replaced while it was read"));
+            }
             // A store that does not know ranges sends all of it.
             if answer.content_length().is_some_and(|sent| u64::try_from(sent) != Ok(len)) {
                 return Err(Failure::new(
