@@ -555,7 +555,6 @@ impl<'b> Blocks<'b> {
     ) {
         let Some(block) = &self.block else { return };
         let block_end = self.start.saturating_add(block.offset).saturating_add(block.width);
-        let is_last = self.next + 1 == self.rows.block_count();
         // The last block has the byte that ends the partition besides.
         if end < block_end {
             return;
@@ -567,7 +566,7 @@ impl<'b> Blocks<'b> {
             );
             return self.wrong_block(words, report);
         }
-        let open_fits = is_last || block.open_marker == open;
+        let open_fits = block.open_marker == open;
         let last_fits = last.is(block.last.kind, block.last.values.iter().copied());
         if !last_fits {
             let words = format!(

@@ -181,12 +181,13 @@ mod tests {
     fn records_are_the_same_in_pieces_of_every_length() {
         let csv = "a,b\n1,\"x\ny\"\"\n\"\n2,\"\"\n\n";
         let records = ["1,\"x\ny\"\"\n\"", "2,\"\"", ""];
+        let rows = csv.strip_prefix("a,b\n").unwrap();
         let jsonl = "{\"a\":\"\\\"\"}\n{\"b\":\"\\\"x\"}\n";
         for piece in 1..=csv.len() {
             let with_header = RecordSplitter::of(Profile::Csv);
             assert_eq!(sum(csv, with_header, piece), expected(&records), "{piece}");
             let without = RecordSplitter::of(Profile::Dms);
-            assert_eq!(sum(&csv[4..], without, piece), expected(&records), "{piece}");
+            assert_eq!(sum(rows, without, piece), expected(&records), "{piece}");
             let lines = ["{\"a\":\"\\\"\"}", "{\"b\":\"\\\"x\"}"];
             assert_eq!(sum(jsonl, RecordSplitter::of(Profile::Jsonl), piece), expected(&lines));
         }

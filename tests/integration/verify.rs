@@ -418,6 +418,9 @@ fn a_summary_or_filter_that_is_not_that_of_the_keys_is_told() {
     one.change(Component::Summary, |summary| summary[position] ^= 1);
     let offset = 24 + 4 * (entries as u64 - 1);
     failed(&one.checks(), CheckKind::Summary, "-Summary.db", Some(offset), "no entry");
+    one.write(Component::Summary, &whole);
+    one.change(Component::Summary, |summary| summary[position + 3] ^= 1);
+    failed(&one.checks(), CheckKind::Summary, "-Summary.db", Some(offset), "ends at");
     one.write(Component::Summary, &whole[..whole.len() - 1]);
     failed(&one.checks(), CheckKind::Summary, "-Summary.db", None, "");
     one.write(Component::Summary, &whole);
@@ -686,8 +689,25 @@ fn differing_rows_of_source_and_output_are_shown() {
         fs::write(&files[1], &whole).unwrap();
     }
 
-    // The source has less than when it was extracted.
+    // Rows of ranges that no file of the output holds.
     let output = directory.path().join("out-jsonl");
+    let manifest = output.join("_cassport/agents/000/manifest.json");
+    let whole = fs::read(&manifest).unwrap();
+    for first in [true, false] {
+        let mut json: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+        let tables = json["tables"].as_array_mut().unwrap();
+        let table = tables.iter_mut().find(|table| table["table"] == "lz4").unwrap();
+        let files = table["files"].as_array_mut().unwrap();
+        assert!(files.len() > 1);
+        files.remove(if first { 0 } else { files.len() - 1 });
+        fs::write(&manifest, json.to_string()).unwrap();
+        let text = verify_against(&data, &output, 5);
+        assert_eq!(text.matches("the output 0").count(), 1, "{text}");
+        assert_eq!(text.matches("\n  source  {").count(), 10, "{text}");
+    }
+    fs::write(&manifest, whole).unwrap();
+
+    // The source has less than when it was extracted.
     let mut data_files: Vec<_> = fs::read_dir(&table)
         .unwrap()
         .map(|entry| entry.unwrap().path())
