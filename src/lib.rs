@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! cli        the command line
+//! verify     SSTables, outputs, one against the other
 //! extract    plan, splits, workers, seal
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
 //! merge      partitions, rows, cells of many sources into one; expiry
@@ -27,5 +28,6 @@ pub mod rows;
 pub mod schema;
 pub mod sstable;
 pub mod store;
+pub mod verify;
 
 pub use error::{Error, ErrorClass, Result};

@@ -14,6 +14,7 @@ use clap_complete::Shell;
 
 use super::share_args::{NodeArg, ShareArgs};
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
+use super::verify_args::VerifyArgs;
 
 const AFTER_HELP: &str = "\
 Every option can also be given as a variable, CASSPORT_ and its name (--data-dir: CASSPORT_DATA_DIR), or in a TOML file \
@@ -123,6 +124,12 @@ pub enum Command {
     ///
     /// From what each last said of itself (every 10 seconds), by agent and by table, in DMS's words. Nothing is written.
     Status(StatusArgs),
+    /// Check that SSTables are whole, that an output is as written, that a source gives an output
+    ///
+    /// With --data-dir: checksums, order of keys and rows, index, summary, Bloom filter and statistics of every SSTable.
+    /// With --output: every file against its manifest. With --data-dir and --against: what the source gives now against an
+    /// output. Differences give exit code 5, inputs that cannot be read 3.
+    Verify(Box<VerifyArgs>),
     /// Show the options in force, where each comes from, as a configuration file
     ///
     /// Takes the options of `extract`, beside the variables and the file, and prints TOML: what it prints can be given

@@ -117,7 +117,7 @@ pub fn seal_target(args: &SealArgs) -> Result<SealTarget> {
 }
 
 /// Checks how S3 is reached.
-fn s3_options(args: &S3Args, memory: u64) -> Result<S3Options> {
+pub(super) fn s3_options(args: &S3Args, memory: u64) -> Result<S3Options> {
     let usage = |what: &str, hint: &str| {
         Err(Error::Usage { what: what.to_owned(), hint: Some(hint.to_owned()) })
     };

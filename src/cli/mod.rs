@@ -23,6 +23,7 @@ pub mod share_args;
 mod signals;
 pub mod ui;
 pub mod units;
+pub mod verify_args;
 
 pub use exit::ExitCode;
 pub use run::run;

@@ -19,6 +19,7 @@ pub mod stats;
 mod stream;
 mod toc;
 mod version;
+mod walk;
 
 #[cfg(test)]
 mod fixtures;
@@ -35,3 +36,4 @@ pub use scanner::{ScanState, SstableScanner};
 pub use stream::{LargeRows, WorkerRows};
 pub use toc::Toc;
 pub use version::{Format, Version};
+pub use walk::{DataWalk, WalkStep, WalkedPartition};

@@ -47,6 +47,21 @@ impl SstableReader {
 
     /// Opens the SSTable as one of `table`. Its files are held from now on: mapped, or by a descriptor each.
     pub fn open(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
+        let mut reader = Self::open_data(descriptor, table, mode)?;
+        reader.index = PrimaryIndex::open(descriptor, reader.partitioner(), mode)?;
+        if reader.index.is_none() {
+            tracing::info!(sstable = %descriptor.path(Component::Data).display(), "no Index.db, reading Data.db once to find partitions");
+            reader.samples = reader.sample()?;
+        }
+        Ok(reader)
+    }
+
+    /// Opens Data.db and what its rows are decoded with, as if there were no index: for [`super::DataWalk`].
+    pub fn open_data(
+        descriptor: &Descriptor,
+        table: &TableMetadata,
+        mode: ReadMode,
+    ) -> Result<Self> {
         let statistics =
             Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
         let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
@@ -64,14 +79,13 @@ impl SstableReader {
                     })
                 },
             )?;
-        let index = PrimaryIndex::open(descriptor, &statistics.validation.partitioner, mode)?;
         let mut reader = Self {
             descriptor: descriptor.clone(),
             statistics,
             chunks,
             codec: Arc::new(codec),
             unknown,
-            index,
+            index: None,
             samples: Samples::new(),
         };
         if RowCodec::has_ambiguous_dropped_column(table, &reader.statistics.header)
@@ -82,10 +96,6 @@ impl SstableReader {
             if let Ok((codec, _)) = frozen {
                 reader.codec = Arc::new(codec);
             }
-        }
-        if reader.index.is_none() {
-            tracing::info!(sstable = %descriptor.path(Component::Data).display(), "no Index.db, reading Data.db once to find partitions");
-            reader.samples = reader.sample()?;
         }
         Ok(reader)
     }

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::lock::{PathLock, is_lock};
 use super::object::{
-    Checksum, ListedObject, ObjectMeta, ObjectVersion, ObjectWriter, PutOutcome, ReplaceOutcome,
-    Store, VersionedObject, check_name,
+    Checksum, ListedObject, ObjectMeta, ObjectReader, ObjectVersion, ObjectWriter, PutOutcome,
+    ReplaceOutcome, Store, VersionedObject, check_name,
 };
 use super::syncer::Syncer;
 use crate::error::{Error, Result};
@@ -26,6 +26,9 @@ const TEMPORARY_NAMES: u32 = 1000;
 
 /// Folders below folders that [`Store::list`] follows; our layout has four.
 const MAX_DEPTH: usize = 64;
+
+/// Bytes that are read of an object at once.
+const PIECE: usize = 256 << 10;
 
 /// A directory as a store.
 #[derive(Debug, Clone)]
@@ -194,6 +197,19 @@ impl Store for LocalStore {
         }
     }
 
+    fn read(&self, name: &str) -> Result<Option<Box<dyn ObjectReader>>> {
+        let path = self.path(name)?;
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Box::new(LocalReader {
+                path,
+                file,
+                buf: vec![0; PIECE].into_boxed_slice(),
+            }))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(output("read", &path)(error)),
+        }
+    }
+
     fn head(&self, name: &str) -> Result<Option<ObjectMeta>> {
         let path = self.path(name)?;
         match std::fs::metadata(&path) {
@@ -283,6 +299,26 @@ impl Store for LocalStore {
             Ok(())
         })?;
         Ok(removed)
+    }
+}
+
+/// A file being read.
+struct LocalReader {
+    path: PathBuf,
+    file: File,
+    buf: Box<[u8]>,
+}
+
+impl ObjectReader for LocalReader {
+    fn next_piece(&mut self) -> Result<Option<&[u8]>> {
+        loop {
+            match self.file.read(&mut self.buf) {
+                Ok(0) => return Ok(None),
+                Ok(len) => return Ok(self.buf.get(..len)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(output("read", &self.path)(error)),
+            }
+        }
     }
 }
 

@@ -13,6 +13,6 @@ mod syncer;
 pub use local::LocalStore;
 pub use location::{Location, S3Location, open};
 pub use object::{
-    Checksum, ListedObject, ObjectMeta, ObjectVersion, ObjectWriter, PutOutcome, ReplaceOutcome,
-    Store, VersionedObject, check_name,
+    Checksum, ListedObject, ObjectMeta, ObjectReader, ObjectVersion, ObjectWriter, PutOutcome,
+    ReplaceOutcome, Store, VersionedObject, check_name,
 };

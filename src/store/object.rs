@@ -84,6 +84,9 @@ pub trait Store: Send + Sync {
     /// The bytes of an object, or none if there is none.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>>;
 
+    /// Opens an object to be read piece by piece, in bounded memory; none if there is none.
+    fn read(&self, name: &str) -> Result<Option<Box<dyn ObjectReader>>>;
+
     /// Like [`Store::get`], with what [`Store::put_if_unchanged`] needs.
     fn get_versioned(&self, name: &str) -> Result<Option<VersionedObject>>;
 
@@ -110,6 +113,12 @@ pub trait Store: Send + Sync {
     ///
     /// The prefix must be the caller's own (`ks/t/LOAD003`), so that nobody else's living writer is hurt.
     fn clean_temporaries(&self, prefix: &str) -> Result<u64>;
+}
+
+/// An object being read.
+pub trait ObjectReader: Send {
+    /// The next bytes, some MiB at most; none at the end. It is an error if the object is replaced meanwhile, or ends early.
+    fn next_piece(&mut self) -> Result<Option<&[u8]>>;
 }
 
 /// An object being written. Dropped unfinished, it leaves nothing behind.

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::repository;
 
 /// Each module and what it may use besides `error` and `progress`.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("io", &[]),
     ("cql", &["io"]),
     ("dht", &["cql"]),
@@ -20,6 +20,13 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     (
         "extract",
         &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"],
+    ),
+    (
+        "verify",
+        &[
+            "extract", "discover", "output", "store", "merge", "sstable", "rows", "schema", "cql",
+            "dht", "io",
+        ],
     ),
     ("progress", &[]),
 ];

@@ -27,3 +27,4 @@ mod s3;
 mod skipped;
 mod status;
 mod support;
+mod verify;

@@ -8,9 +8,11 @@ pub mod inspect;
 pub mod schema;
 pub mod seal;
 pub mod status;
+pub mod verify;
 
 use super::args::Command;
 use super::settings::Settings;
+use super::verify_args::verify_options;
 use super::{ExitCode, Ui, config as options};
 use crate::error::Result;
 
@@ -27,6 +29,7 @@ pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
         Command::Status(args) => {
             status::run(&options::seal_target(&args.target)?, args.json, args.watch, ui)
         }
+        Command::Verify(args) => verify::run(&verify_options(args, settings)?, ui),
         Command::Config(_) => config::run(settings, ui),
         Command::Generate(args) => generate::run(args, ui),
     }

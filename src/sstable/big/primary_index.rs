@@ -98,6 +98,11 @@ impl PrimaryIndex {
         }))
     }
 
+    /// The path of Index.db.
+    pub fn path(&self) -> &std::path::Path {
+        self.file.path()
+    }
+
     /// Length of Index.db.
     pub fn file_len(&self) -> u64 {
         self.file.len()

@@ -104,7 +104,7 @@ pub(super) struct PartDone {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) meta: ObjectMeta,
-    etag: String,
+    pub(super) etag: String,
 }
 
 impl Shared {
@@ -465,6 +465,46 @@ impl Shared {
             Err(failure) if failure.is_absent() => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// GetObject of a part: the bytes `from .. from + len` of the object whose ETag is `etag`.
+    pub(super) async fn get_range(
+        &self,
+        name: &str,
+        etag: &str,
+        from: u64,
+        len: u64,
+    ) -> Result<Bytes, Failure> {
+        let send = async |client: Client| {
+            let answer = client
+                .get_object()
+                .bucket(&self.place.bucket)
+                .key(self.place.key(name))
+                .range(format!("bytes={from}-{}", from.saturating_add(len).saturating_sub(1)))
+                .set_if_match((!etag.is_empty()).then(|| etag.to_owned()))
+                .set_expected_bucket_owner(self.options.expected_bucket_owner.clone())
+                .send()
+                .await
+                .map_err(Failure::from)?;
+            // Some stores do not heed If-Match here.
+            if answer.e_tag().is_some_and(|found| !etag.is_empty() && found != etag) {
+                return Err(Failure::new(Fate::Fatal, "it was replaced while it was read"));
+            }
+            // A store that does not know ranges sends all of it.
+            if answer.content_length().is_some_and(|sent| u64::try_from(sent) != Ok(len)) {
+                return Err(Failure::new(
+                    Fate::Fatal,
+                    "the store sent another part than asked for",
+                ));
+            }
+            let bytes = answer.body.collect().await.map_err(|error| Failure::of_body(&error))?;
+            let bytes = bytes.into_bytes();
+            if bytes.len() as u64 != len {
+                return Err(Failure::new(Fate::Retry, "the object broke off"));
+            }
+            Ok(bytes)
+        };
+        self.sender.call(0, send).await.map(|done| done.value)
     }
 
     /// HeadObject.

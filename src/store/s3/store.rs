@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use aws_sdk_s3::config::SharedCredentialsProvider;
+use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
 use super::client::Connector;
@@ -15,12 +16,15 @@ use super::upload::UploadWriter;
 use crate::error::{Error, Result};
 use crate::store::location::S3Location;
 use crate::store::object::{
-    ListedObject, ObjectMeta, ObjectVersion, ObjectWriter, PutOutcome, ReplaceOutcome, Store,
-    VersionedObject, check_name,
+    ListedObject, ObjectMeta, ObjectReader, ObjectVersion, ObjectWriter, PutOutcome,
+    ReplaceOutcome, Store, VersionedObject, check_name,
 };
 
 /// Threads that carry requests: they wait and copy, the checksums are made by the callers.
 const THREADS: usize = 2;
+
+/// Bytes of an object that one request asks for.
+const READ_PART: u64 = 8 << 20;
 
 /// It is not known whether the store heeds conditions; it does; it does not.
 const CONDITIONS_UNKNOWN: u8 = 0;
@@ -163,6 +167,35 @@ impl S3Store {
     }
 }
 
+/// Reads an object part by part; each request can be tried again, which one for all of it could not.
+struct RangeReader {
+    shared: Arc<Shared>,
+    runtime: Arc<Carrier>,
+    name: String,
+    etag: String,
+    at: u64,
+    len: u64,
+    piece: Bytes,
+}
+
+impl ObjectReader for RangeReader {
+    fn next_piece(&mut self) -> Result<Option<&[u8]>> {
+        if self.at >= self.len {
+            return Ok(None);
+        }
+        // The one before is given back first.
+        self.piece = Bytes::new();
+        let len = (self.len - self.at).min(READ_PART);
+        let read = self.shared.get_range(&self.name, &self.etag, self.at, len);
+        self.piece = self
+            .runtime
+            .wait(read)?
+            .map_err(|failure| self.shared.error("read", &self.name, "s3:GetObject", failure))?;
+        self.at += len;
+        Ok(Some(&self.piece))
+    }
+}
+
 impl Store for S3Store {
     fn location(&self, name: &str) -> String {
         self.shared.place.url(name)
@@ -227,6 +260,25 @@ impl Store for S3Store {
             .wait(self.shared.get(name))?
             .map_err(|failure| self.error("read", name, "s3:GetObject", failure))?;
         Ok(found.map(|(bytes, etag)| VersionedObject { bytes, version: ObjectVersion(etag) }))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Box<dyn ObjectReader>>> {
+        check_name(name)?;
+        let found = self
+            .runtime
+            .wait(self.shared.head(name))?
+            .map_err(|failure| self.error("look for", name, "s3:GetObject", failure))?;
+        Ok(found.map(|head| -> Box<dyn ObjectReader> {
+            Box::new(RangeReader {
+                shared: Arc::clone(&self.shared),
+                runtime: Arc::clone(&self.runtime),
+                name: name.to_owned(),
+                etag: head.etag,
+                at: 0,
+                len: head.meta.bytes,
+                piece: Bytes::new(),
+            })
+        }))
     }
 
     fn head(&self, name: &str) -> Result<Option<ObjectMeta>> {

@@ -47,6 +47,55 @@ fn names(store: &dyn Store, prefix: &str) -> Vec<String> {
 }
 
 #[test]
+fn an_object_is_read_piece_by_piece() {
+    for Subject { name, store, .. } in subjects() {
+        assert!(store.read("ks/t/none").unwrap().is_none(), "{name}");
+        for (object, bytes) in [
+            ("ks/t/empty", Vec::new()),
+            ("ks/t/small", b"a,b\n".to_vec()),
+            ("ks/t/large", noise(20 * MIB + 17, 7)),
+        ] {
+            let mut writer = store.create(object).unwrap();
+            writer.write_all(&bytes).unwrap();
+            writer.finish().unwrap();
+            let mut reader = store.read(object).unwrap().unwrap();
+            let (mut read, mut pieces) = (Vec::new(), 0);
+            while let Some(piece) = reader.next_piece().unwrap() {
+                assert!(!piece.is_empty() && piece.len() <= 8 * MIB, "{name}: {}", piece.len());
+                read.extend_from_slice(piece);
+                pieces += 1;
+            }
+            assert!(read == bytes, "{name} {object}");
+            assert!(bytes.len() < MIB || pieces >= 3, "{name}: {pieces} pieces");
+            assert!(reader.next_piece().unwrap().is_none(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_object_that_is_replaced_while_it_is_read_is_not_two_halves() {
+    for Subject { name, store, bucket, .. } in subjects() {
+        store.put("ks/t/a", &noise(20 * MIB, 1)).unwrap();
+        let mut reader = store.read("ks/t/a").unwrap().unwrap();
+        let mut read = reader.next_piece().unwrap().unwrap().to_vec();
+        store.put("ks/t/a", &noise(20 * MIB, 2)).unwrap();
+        let rest = loop {
+            match reader.next_piece() {
+                Ok(Some(piece)) => read.extend_from_slice(piece),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        match (rest, bucket) {
+            // A file that was opened stays what it was.
+            (Ok(()), None) => assert!(read == noise(20 * MIB, 1), "{name}"),
+            (Err(error), Some(_)) => assert_eq!(error.class(), ErrorClass::Output, "{name}"),
+            (rest, _) => panic!("{name}: {rest:?}"),
+        }
+    }
+}
+
+#[test]
 fn an_object_appears_when_it_is_finished_and_not_before() {
     for Subject { name, store, .. } in subjects() {
         for (object, pieces) in [

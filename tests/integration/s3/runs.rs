@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use cassport::store::Store;
+
 use super::servers::{
     self, ACCESS_KEY, Bucket, Kind, SECRET_KEY, SESSION_TOKEN, block_on, raw_client,
 };
@@ -275,4 +277,47 @@ fn a_memory_that_uploads_do_not_fit_is_refused_with_one_that_suffices() {
     let words = with("64MiB", 2);
     let (_, memory) = words.split_once("give --memory ").unwrap();
     with(memory.split(' ').next().unwrap(), 0);
+}
+
+#[test]
+fn an_output_in_a_bucket_is_verified_and_compared_with_its_source() {
+    for server in servers::all() {
+        let bucket = server.bucket();
+        let s3 = ["--s3-endpoint", &endpoint(&bucket), "--s3-path-style"];
+        let url = bucket.url("some/run");
+        run(extract(&url, &s3), 0);
+        let verify = |more: &[&str], code: i32| {
+            let mut verify = command(&["verify"]);
+            verify.args(s3).args(more);
+            String::from_utf8(run(verify, code).stdout).unwrap()
+        };
+        for full in [&[][..], &["--full"]] {
+            let text = verify(&[&["--output", &url][..], full].concat(), 0);
+            assert!(text.contains("as the manifests say"), "{:?}: {text}", server.kind);
+            assert_eq!(text.contains("0 read"), full.is_empty(), "{text}");
+        }
+        let data = repository("testdata/4.1/data");
+        let against = ["--data-dir", data.to_str().unwrap(), "--against", &url];
+        let text = verify(&against, 0);
+        assert!(text.contains("source and output are the same"), "{:?}: {text}", server.kind);
+        let name = "shop/orders/LOAD00000001.csv";
+        let store = bucket.store("some/run");
+        let mut bytes = store.get(name).unwrap().unwrap();
+        let at = bytes.iter().rposition(u8::is_ascii_digit).unwrap();
+        bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
+        store.put(name, &bytes).unwrap();
+        store.put("shop/orders/LOAD0000FFFF.csv", b"1\n").unwrap();
+        let object = bucket.url(&format!("some/run/{name}"));
+        // A store that keeps the checksum tells it by HEAD.
+        let keeps = !store.head(name).unwrap().unwrap().crc64nvme.is_empty();
+        let text = verify(&["--output", &url], 5);
+        assert_eq!(text.contains(&format!("{object}: the store has CRC64NVME")), keeps, "{text}");
+        assert!(text.contains("LOAD0000FFFF.csv: no manifest names it"), "{text}");
+        let text = verify(&["--output", &url, "--full"], 5);
+        assert!(text.contains(&format!("{object}: the digest of its records")), "{text}");
+        assert!(verify(&against, 5).contains(&object));
+        store.delete(name).unwrap();
+        let text = verify(&["--output", &url], 5);
+        assert!(text.contains(&format!("{object}: it is not there")), "{text}");
+    }
 }
