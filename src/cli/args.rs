@@ -120,7 +120,7 @@ pub enum Command {
     /// together, or the exit code is 5. Then it writes the settings and lists for the loader of the profile, and
     /// _cassport/complete.json last.
     Seal(SealArgs),
-    /// Check that SSTables are whole, that an output is as written, that a source gives an output
+    /// Check SSTables, an output, or a source against an output
     ///
     /// With --data-dir: checksums, order of keys and rows, index, summary, Bloom filter and statistics of every SSTable.
     /// With --output: every file against its manifest. With --data-dir and --against: what the source gives now against an
