@@ -124,7 +124,7 @@ pub enum Command {
     ///
     /// From what each last said of itself (every 10 seconds), by agent and by table, in DMS's words. Nothing is written.
     Status(StatusArgs),
-    /// Check that SSTables are whole, that an output is as written, that a source gives an output
+    /// Check SSTables, an output, or a source against an output
     ///
     /// With --data-dir: checksums, order of keys and rows, index, summary, Bloom filter and statistics of every SSTable.
     /// With --output: every file against its manifest. With --data-dir and --against: what the source gives now against an

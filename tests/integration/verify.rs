@@ -703,7 +703,7 @@ fn differing_rows_of_source_and_output_are_shown() {
         fs::write(&manifest, json.to_string()).unwrap();
         let text = verify_against(&data, &output, 5);
         assert_eq!(text.matches("the output 0").count(), 1, "{text}");
-        assert_eq!(text.matches("\n  source  {").count(), 10, "{text}");
+        assert!(text.contains("\n  source  {") && !text.contains("\n  output  {"), "{text}");
     }
     fs::write(&manifest, whole).unwrap();
 
