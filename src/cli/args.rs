@@ -119,6 +119,10 @@ pub enum Command {
     /// together, or the exit code is 5. Then it writes the settings and lists for the loader of the profile, and
     /// _cassport/complete.json last.
     Seal(SealArgs),
+    /// Show how far all agents of an output are, in one table
+    ///
+    /// From what each last said of itself (every 10 seconds), by agent and by table, in DMS's words. Nothing is written.
+    Status(StatusArgs),
     /// Show the options in force, where each comes from, as a configuration file
     ///
     /// Takes the options of `extract`, beside the variables and the file, and prints TOML: what it prints can be given
@@ -143,7 +147,7 @@ pub struct InputArgs {
     /// In place of --data-dir. What comes out is what a read with consistency ALL would give.
     #[arg(long, value_name = "NAME=DIR[,DIR]")]
     pub node: Vec<NodeArg>,
-    /// The same from a TOML file: below [nodes] a line NAME = ["DIR", "DIR"] for each
+    /// The same from a TOML file with a table `nodes`: a line NAME = `["DIR", "DIR"]` for each
     #[arg(long, value_name = "FILE")]
     pub nodes_file: Option<PathBuf>,
     /// Read the snapshot of this name in place of the live SSTables
@@ -321,6 +325,20 @@ pub struct SealArgs {
     /// How S3 is reached.
     #[command(flatten)]
     pub s3: S3Args,
+}
+
+/// `status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Where the agents write.
+    #[command(flatten)]
+    pub target: SealArgs,
+    /// Print one JSON document in place of text
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// Print it again at this interval until all agents are complete or one has failed
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1, default_missing_value = "5s")]
+    pub watch: Option<Duration>,
 }
 
 /// `inspect`.

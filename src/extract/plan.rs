@@ -66,6 +66,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// True if it is one of the tables.
+    pub(crate) fn selects(&self, table: &TableMetadata) -> bool {
+        let same = |t: &TablePlan| {
+            t.job.table.keyspace == table.keyspace && t.job.table.name == table.name
+        };
+        self.tables.iter().any(same)
+    }
+
     /// The largest chunk of all SSTables.
     pub(crate) fn largest_chunk(&self) -> u64 {
         let readers = self.tables.iter().flat_map(|table| &table.job.readers);

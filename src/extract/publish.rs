@@ -1,39 +1,32 @@
 //! The output of a run that goes into a store: `run.json`, the state of finished splits, the manifest, the seal.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
-use crate::dht::{Ring, RingMember};
 use crate::discover::Source;
 use crate::error::{Error, Result};
 use crate::output::dms::DmsTarget;
 use crate::output::manifest::{
-    ColumnStats, ExcludedTable, FORMAT_VERSION, Manifest, ManifestColumn, ManifestTable,
-    OutputColumnKind, RecordDigest, SourceEntry, TableCounters, TokenInterval, read_json, tool,
-    write_json,
+    ExcludedTable, FORMAT_VERSION, Manifest, ManifestTable, read_json, tool, write_json,
 };
 use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix, static_prefix};
-use crate::output::run::{AgentProgress, RingNode, RunInfo, fingerprint};
-use crate::output::state::{Phase, SplitState, StateFile};
-use crate::output::{OutputColumn, OutputKind, RecordStats};
+use crate::output::run::{AgentProgress, RunInfo};
+use crate::output::state::{Phase, StateFile};
 use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
-use crate::schema::{ColumnKind, TableMetadata, write_schema};
-use crate::sstable::stats::CommitLogPosition;
-use crate::sstable::{Component, SstableReader};
+use crate::schema::write_schema;
 use crate::store::s3::S3Options;
 use crate::store::{Location, PutOutcome, Store};
 
 use super::claim::Claim;
 use super::heartbeat::{Tally, write_status};
+use super::identity::{run_info, source_fingerprint};
+use super::manifest::manifest_table;
 use super::options::ExtractOptions;
-use super::plan::{Plan, TablePlan};
-use super::run::{SplitOutcome, TableResult, column_stats, table_stats};
+use super::plan::Plan;
+use super::results::{SplitOutcome, TableResult, from_state, to_state};
 use super::seal::{SealOptions, seal};
-use super::share::Ownership;
 use super::sink::Destination;
 use super::worker::TableJob;
 
@@ -383,7 +376,7 @@ fn seal_output(
     plan: &Plan,
     events: &dyn Events,
 ) -> Result<Vec<String>> {
-    let cql = write_schema(&source.schema, &|table| is_selected(plan, table));
+    let cql = write_schema(&source.schema, &|table| plan.selects(table));
     let options = SealOptions { schema_cql: Some(&cql), dms, side_files: None, events };
     Ok(seal(store, &options)?.warnings)
 }
@@ -399,12 +392,6 @@ pub fn dms_target(place: &Location, options: &S3Options) -> DmsTarget {
             ..DmsTarget::default()
         },
     }
-}
-
-fn is_selected(plan: &Plan, table: &TableMetadata) -> bool {
-    plan.tables
-        .iter()
-        .any(|t| t.job.table.keyspace == table.keyspace && t.job.table.name == table.name)
 }
 
 /// Removes what an earlier run of this agent left: its files, its folder, and what the seal wrote.
@@ -448,234 +435,5 @@ fn collect_names(value: &serde_json::Value, names: &mut Vec<String>) {
             elements.iter().for_each(|element| collect_names(element, names))
         }
         _ => {}
-    }
-}
-
-fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -> Result<RunInfo> {
-    let records = &options.records;
-    let mut given = BTreeMap::new();
-    given.insert("fileSize".to_owned(), json!(options.file_size));
-    given.insert("writetime".to_owned(), json!(records.writetime));
-    given.insert("expiresColumn".to_owned(), json!(records.expires_column));
-    given.insert("includeColumns".to_owned(), json!(records.include_columns));
-    given.insert("excludeColumns".to_owned(), json!(records.exclude_columns));
-    given.insert("rename".to_owned(), json!(records.rename));
-    given.insert("columnTypes".to_owned(), json!(records.column_types));
-    given.insert(
-        "jsonNumbers".to_owned(),
-        json!(format!("{:?}", records.json_numbers).to_lowercase()),
-    );
-    given.insert("onCorrupt".to_owned(), json!(format!("{:?}", options.on_corrupt).to_lowercase()));
-    let tables: Vec<&str> = plan.tables.iter().map(|table| table.job.name.as_str()).collect();
-    given.insert("tables".to_owned(), json!(tables));
-    let schema = write_schema(&source.schema, &|table| is_selected(plan, table));
-    let cluster = source.nodes.iter().find_map(|node| node.host.as_ref()?.cluster_name.clone());
-    RunInfo {
-        format_version: FORMAT_VERSION,
-        tool: tool(),
-        clock: UnixMillis(options.now.saturating_mul(1000)).to_string(),
-        profile: records.profile.as_str().to_owned(),
-        metadata: records.metadata.as_str().to_owned(),
-        compression: "none".to_owned(),
-        cluster,
-        partitioner: "org.apache.cassandra.dht.Murmur3Partitioner".to_owned(),
-        ownership: plan.share.ownership.as_str().to_owned(),
-        agents: plan.share.agents,
-        options: given,
-        schema_fingerprint: fingerprint(&[schema.as_bytes()]),
-        ring: source.ring.whole().map(ring_nodes).unwrap_or_default(),
-        ranges: plan.share.wanted.iter().copied().map(TokenInterval::from).collect(),
-        table_ranges: replica_ranges(plan),
-        fingerprint: String::new(),
-    }
-    .seal_fingerprint()
-}
-
-fn ring_nodes(ring: &Ring) -> Vec<RingNode> {
-    let node = |member: &RingMember| RingNode {
-        host_id: member.host_id.to_string(),
-        data_center: Some(member.data_center.clone()),
-        rack: Some(member.rack.clone()),
-        tokens: member.tokens.iter().map(ToString::to_string).collect(),
-    };
-    ring.members().iter().map(node).collect()
-}
-
-/// What one node alone is to extract as a replica, by table: how much that is depends on the keyspace.
-fn replica_ranges(plan: &Plan) -> BTreeMap<String, Vec<TokenInterval>> {
-    let of_table = |table: &TablePlan| {
-        let ranges = table.ranges.iter().copied().map(TokenInterval::from).collect();
-        (table.job.name.clone(), ranges)
-    };
-    let replica = plan.share.ownership == Ownership::Replica;
-    plan.tables.iter().filter(|_| replica).map(of_table).collect()
-}
-
-/// Depends on the input files and on the splits made from them.
-fn source_fingerprint(plan: &Plan) -> String {
-    let mut text = String::new();
-    for table in &plan.tables {
-        text.push_str(&table.job.name);
-        for reader in &table.job.readers {
-            let (stored, data) = (reader.chunks().stored_len(), reader.chunks().data_len());
-            text.push_str(&format!("\n{}{stored} {data}", reader.descriptor().prefix()));
-        }
-        for sstable in &table.left_out {
-            text.push_str(&format!("\n{}", sstable.fingerprint));
-        }
-        for split in &table.splits {
-            text.push_str(&format!("\n{} {} {}", split.number, split.range.start, split.range.end));
-        }
-        text.push('\n');
-    }
-    fingerprint(&[text.as_bytes()])
-}
-
-fn from_state(kept: &SplitState) -> SplitOutcome {
-    let columns = kept
-        .columns
-        .iter()
-        .map(|c| crate::output::ColumnStats {
-            max_bytes: c.max_bytes,
-            max_digits: c.max_digits.unwrap_or(0),
-            max_integer_digits: c.max_integer_digits.unwrap_or(0),
-            max_scale: c.max_scale.unwrap_or(0),
-            non_finite: c.non_finite,
-        })
-        .collect();
-    SplitOutcome {
-        files: kept.files.clone(),
-        stats: RecordStats { columns, ..RecordStats::default() },
-        counters: kept.counters.clone(),
-        books: kept.books,
-        quarantine: kept.quarantine.clone(),
-        // Its own run proved its joints; they are not kept.
-        extents: Vec::new(),
-        damaged: false,
-    }
-}
-
-fn to_state(outcome: &SplitOutcome) -> SplitState {
-    SplitState {
-        files: outcome.files.clone(),
-        columns: outcome.stats.columns.iter().map(manifest_stats).collect(),
-        counters: outcome.counters.clone(),
-        books: outcome.books,
-        quarantine: outcome.quarantine.clone(),
-    }
-}
-
-fn manifest_stats(stats: &crate::output::ColumnStats) -> ColumnStats {
-    ColumnStats {
-        max_bytes: stats.max_bytes,
-        max_digits: (stats.max_digits > 0).then_some(stats.max_digits),
-        max_integer_digits: (stats.max_digits > 0).then_some(stats.max_integer_digits),
-        max_scale: (stats.max_digits > 0).then_some(stats.max_scale),
-        non_finite: stats.non_finite,
-    }
-}
-
-/// The manifest's counters from a writer's, and from the rows that expire.
-pub(super) fn table_counters(stats: &RecordStats, rows_expiring: u64) -> TableCounters {
-    let counters = &stats.counters;
-    let more = [
-        ("negativeZero", counters.negative_zero),
-        ("emptyValues", counters.empty_values),
-        ("emptySortKeys", counters.empty_sort_keys),
-        ("rowsExpiring", rows_expiring),
-    ];
-    TableCounters {
-        text_equal_to_null_token: counters.text_equal_to_null_token,
-        non_finite_numbers: counters.non_finite_numbers,
-        numbers_over38_digits: counters.numbers_over_38_digits,
-        items_over_400_kb: counters.items_over_400_kb,
-        keys_shortened: counters.keys_shortened,
-        rows_mixed_ttl: counters.rows_mixed_ttl,
-        more: more
-            .into_iter()
-            .filter(|(_, n)| *n > 0)
-            .map(|(name, n)| (name.to_owned(), n))
-            .collect(),
-    }
-}
-
-fn manifest_table(source: &Source, table: &TablePlan, result: &TableResult) -> ManifestTable {
-    let stats = table_stats(result);
-    let columns = table
-        .job
-        .format
-        .columns()
-        .iter()
-        .enumerate()
-        .map(|(i, column)| manifest_column(table, column, &column_stats(&stats, i)))
-        .collect();
-    let mut files: Vec<_> =
-        result.splits.values().flat_map(|split| split.files.iter().cloned()).collect();
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut digest = RecordDigest::default();
-    files.iter().for_each(|file| digest.merge(file.digest));
-    let mut counters = TableCounters::default();
-    result.splits.values().for_each(|split| counters.merge(&split.counters));
-    ManifestTable {
-        keyspace: table.job.table.keyspace.clone(),
-        table: table.job.table.name.clone(),
-        table_id: table.job.table.id.map(|id| id.to_string()),
-        columns,
-        ranges: table.ranges.iter().copied().map(TokenInterval::from).collect(),
-        rows: files.iter().map(|file| file.rows).sum(),
-        digest,
-        files,
-        sources: table.job.readers.iter().map(|reader| source_entry(source, reader)).collect(),
-        counters,
-    }
-}
-
-fn manifest_column(
-    table: &TablePlan,
-    column: &OutputColumn,
-    stats: &crate::output::ColumnStats,
-) -> ManifestColumn {
-    ManifestColumn {
-        name: column.name.clone(),
-        cql_type: column.cql_type.clone(),
-        kind: match column.kind {
-            OutputKind::Column(ColumnKind::PartitionKey) => OutputColumnKind::PartitionKey,
-            OutputKind::Column(ColumnKind::Clustering) => OutputColumnKind::Clustering,
-            OutputKind::Column(ColumnKind::Static) => OutputColumnKind::Static,
-            OutputKind::Column(ColumnKind::Regular) => OutputColumnKind::Regular,
-            OutputKind::Metadata => OutputColumnKind::Metadata,
-            OutputKind::CompositeKey => OutputColumnKind::CompositeKey,
-        },
-        stats: manifest_stats(stats),
-        column_type: table
-            .job
-            .column_types
-            .get(column.source.as_deref().unwrap_or(""))
-            .map(|t| t.to_string()),
-    }
-}
-
-fn source_entry(source: &Source, reader: &SstableReader) -> SourceEntry {
-    let path = reader.descriptor().path(Component::Data);
-    let stats = &reader.statistics().stats;
-    let host = stats.originating_host_id.map(|id| id.to_string());
-    let pair = |at: &CommitLogPosition| {
-        // Ids and offsets are never negative, but for the position "none".
-        (u64::try_from(at.segment_id).unwrap_or(0), u64::try_from(at.position).unwrap_or(0))
-    };
-    let intervals = stats
-        .commit_log_intervals
-        .iter()
-        .flatten()
-        .map(|i| (pair(&i.start), pair(&i.end)))
-        .collect();
-    SourceEntry {
-        path: source.relative(&path),
-        format: reader.descriptor().version.to_string(),
-        bytes: reader.chunks().stored_len(),
-        partitions: Some(reader.statistics().partition_count()),
-        commit_log_intervals: intervals,
-        originating_host_id: host,
-        repaired_at: stats.repaired_at,
     }
 }

@@ -1,15 +1,14 @@
 //! A run of `extract`, from options to a sealed output.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dht::{Token, TokenRange};
 use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
-use crate::output::manifest::{FileEntry, Manifest, RecordDigest, TableCounters, TokenInterval};
-use crate::output::{ColumnStats, RecordStats, RecordWriter};
-use crate::progress::{Books, Events, Quarantine, Report, TableReport};
+use crate::output::RecordWriter;
+use crate::output::manifest::Manifest;
+use crate::progress::{Books, Events, Report, TableReport};
 use crate::sstable::{LargeRows, WorkerRows};
 use crate::store::{Location, open};
 
@@ -18,9 +17,10 @@ use super::damage::{add_range, lost_range};
 use super::heartbeat::{Tally, Ticker};
 use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
 use super::plan::{Plan, TablePlan, prepare};
-use super::publish::{Opened, Publication, clock_of_output, table_counters};
+use super::publish::{Opened, Publication, clock_of_output};
+use super::results::{TableResult, outcome};
 use super::sink::{Destination, StdoutState};
-use super::worker::{SplitDone, Worker};
+use super::worker::Worker;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -33,25 +33,6 @@ pub struct Outcome {
     pub manifest: Option<Box<Manifest>>,
     /// The same command had already finished: nothing was done.
     pub already_complete: bool,
-}
-
-/// One table's share of the results, filled in as its splits end.
-#[derive(Debug, Clone, Default)]
-pub(super) struct TableResult {
-    pub(super) splits: BTreeMap<u32, SplitOutcome>,
-}
-
-/// What is kept of a finished split.
-#[derive(Debug, Clone)]
-pub(super) struct SplitOutcome {
-    pub(super) files: Vec<FileEntry>,
-    pub(super) stats: RecordStats,
-    pub(super) counters: TableCounters,
-    pub(super) books: Books,
-    pub(super) quarantine: Vec<Quarantine>,
-    pub(super) extents: Vec<(u64, u64)>,
-    /// Token ranges were left out, so that extents do not join.
-    pub(super) damaged: bool,
 }
 
 /// Runs `extract`. `cancel` is set to a signal's number to stop it between rows.
@@ -366,30 +347,6 @@ impl Running<'_> {
     }
 }
 
-fn outcome(range: TokenRange, done: SplitDone, stats: RecordStats, damaged: bool) -> SplitOutcome {
-    let files = done
-        .files
-        .into_iter()
-        .map(|file| FileEntry {
-            name: file.name,
-            bytes: file.meta.bytes,
-            rows: file.records,
-            crc64nvme: file.meta.crc64nvme,
-            digest: RecordDigest(file.digest),
-            range: TokenInterval::from(range),
-        })
-        .collect();
-    SplitOutcome {
-        files,
-        counters: table_counters(&stats, done.rows_expiring),
-        stats,
-        books: done.books,
-        quarantine: done.quarantine,
-        extents: done.extents,
-        damaged,
-    }
-}
-
 /// Proves that the splits of each SSTable join: each begins where the one before it ended, the first at the start of the
 /// data and the last at its end. A damaged index could otherwise hide partitions. Where tokens between two splits are not
 /// this agent's, there is nothing to join.
@@ -461,18 +418,4 @@ fn make_report(
         }
     }
     report
-}
-
-/// Column statistics of a table: those of its splits together.
-pub(super) fn table_stats(result: &TableResult) -> RecordStats {
-    let mut all = RecordStats::default();
-    for split in result.splits.values() {
-        all.merge(&split.stats);
-    }
-    all
-}
-
-/// Statistics of one column; zero where no split wrote it.
-pub(super) fn column_stats(stats: &RecordStats, column: usize) -> ColumnStats {
-    stats.columns.get(column).copied().unwrap_or_default()
 }

@@ -25,4 +25,5 @@ mod open_files;
 mod runs;
 mod s3;
 mod skipped;
+mod status;
 mod support;

@@ -7,6 +7,7 @@ pub mod generate;
 pub mod inspect;
 pub mod schema;
 pub mod seal;
+pub mod status;
 
 use super::args::Command;
 use super::settings::Settings;
@@ -23,6 +24,9 @@ pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
         Command::Cat(args) => cat::run(&options::cat_options(args, settings)?, ui),
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
         Command::Seal(args) => seal::run(&options::seal_target(args)?, ui),
+        Command::Status(args) => {
+            status::run(&options::seal_target(&args.target)?, args.json, args.watch, ui)
+        }
         Command::Config(_) => config::run(settings, ui),
         Command::Generate(args) => generate::run(args, ui),
     }
