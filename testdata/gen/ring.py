@@ -62,7 +62,9 @@ class Ring:
         self.line = line
         self.topology = topology
         # Whatever a node missed it stays without.
-        settings = {"num_tokens": TOKENS, "hinted_handoff_enabled": False, "auto_bootstrap": False}
+        settings = {"num_tokens": TOKENS, "hinted_handoff_enabled": False, "auto_bootstrap": False,
+                    # The least that a small heap gets is too little for the statements of all keyspaces.
+                    "prepared_statements_cache_size_mb": 64}
         if line.number >= (3, 11):
             settings["cdc_enabled"] = False
         self.nodes = [
