@@ -381,7 +381,7 @@ fn name_of(path: &Path) -> String {
 }
 
 /// The path with the names that tell keyspace and table, whatever the working directory is.
-fn named(path: &Path) -> Result<PathBuf> {
+pub(super) fn named(path: &Path) -> Result<PathBuf> {
     let fail = |source| Error::Input { action: "resolve", path: path.to_path_buf(), source };
     let absolute = std::path::absolute(path).map_err(fail)?;
     if absolute.components().any(|part| part == std::path::Component::ParentDir) {

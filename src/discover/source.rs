@@ -7,6 +7,7 @@ use crate::io::ReadMode;
 use crate::merge::TieBreak;
 use crate::schema::{Schema, TableMetadata};
 
+use super::data_dir::named;
 use super::options::{InputOptions, NodeDirs};
 use super::ring::{KnownRing, read_ring};
 use super::system_rows::read_rows;
@@ -175,6 +176,8 @@ fn read_nodes(
     let by_root = dirs.by_root(&local);
     let mut nodes = Vec::new();
     for NodeDirs { name, dirs } in given {
+        // As the roots are named, whatever the working directory is.
+        let dirs = dirs.iter().map(|dir| named(dir)).collect::<Result<Vec<_>>>()?;
         let mut known: Option<(HostInfo, &Path)> = None;
         let ours =
             |root: &Path| dirs.iter().any(|dir| root.starts_with(dir) || dir.starts_with(root));
@@ -225,4 +228,29 @@ fn read_nodes(
         nodes.push(SourceNode { name, dirs, host });
     }
     Ok(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests run in the package's directory.
+    #[test]
+    fn a_node_is_known_by_a_relative_path_too() {
+        let options = |dir: &Path| InputOptions {
+            data_dirs: vec![dir.to_owned()],
+            ..InputOptions::default()
+        };
+        let relative = Path::new("testdata/3.11/data");
+        for dir in [
+            relative,
+            &std::path::absolute(relative).unwrap(),
+            Path::new("src/../testdata/3.11/data"),
+        ] {
+            let source = Source::open(&options(dir), 0).unwrap();
+            assert_eq!(source.release_version().as_deref(), Some("3.11.19"), "{}", dir.display());
+            let file = source.dirs.tables[0].sstables[0].descriptor.directory.join("x");
+            assert!(!Path::new(&source.relative(&file)).is_absolute());
+        }
+    }
 }

@@ -2,6 +2,7 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.List;
 import javax.management.MBeanServerConnection;
 import javax.management.ObjectName;
 import javax.management.remote.JMXConnectorFactory;
@@ -29,6 +30,20 @@ public class Control {
         }
     }
 
+    /** Waits until the node sees as many nodes alive as given, itself among them, and none that is still joining. */
+    private static void awaitLive(MBeanServerConnection server, ObjectName storage, int count) throws Exception {
+        List<?> live = List.of();
+        for (int i = 0; i < 600; i++) {
+            live = (List<?>) server.getAttribute(storage, "LiveNodes");
+            List<?> joining = (List<?>) server.getAttribute(storage, "JoiningNodes");
+            if (live.size() == count && joining.isEmpty()) {
+                return;
+            }
+            Thread.sleep(200);
+        }
+        throw new IllegalStateException("alive after two minutes: " + live);
+    }
+
     private static void run(MBeanServerConnection server, String[] words) throws Exception {
         ObjectName storage = new ObjectName("org.apache.cassandra.db:type=StorageService");
         ObjectName compactions = new ObjectName("org.apache.cassandra.db:type=CompactionManager");
@@ -49,6 +64,9 @@ public class Control {
                 break;
             case "snapshot":
                 server.invoke(storage, "takeSnapshot", new Object[] {words[1], rest}, new String[] {STRING, STRINGS});
+                break;
+            case "awaitlive":
+                awaitLive(server, storage, Integer.parseInt(words[1]));
                 break;
             case "drain":
                 server.invoke(storage, "drain", new Object[0], new String[0]);

@@ -78,8 +78,12 @@ def user_types(session: Any, keyspace: str) -> UserTypes:
     return {name.decode(): (decode(texts, names), decode(texts, types)) for name, names, types in found}
 
 
-def ask(session: Any, line: Line, keyspace: str, table: str) -> Answer:
-    """The server's answer; values, write times and TTLs are asked for within one second of its clock."""
+def ask(session: Any, line: Line, keyspace: str, table: str, slow: bool = False) -> Answer:
+    """The server's answer; values, write times and TTLs are asked for within one second of its clock.
+
+    `slow` is for answers that take longer than that: nothing may expire meanwhile. TTLs are those of the second at which
+    their query began, as the server counts them.
+    """
     types = user_types(session, keyspace)
     source = f"{quote(keyspace)}.{quote(table)}"
     schema = {
@@ -98,8 +102,10 @@ def ask(session: Any, line: Line, keyspace: str, table: str) -> Answer:
     while True:
         clock = int(time.time())
         raw = list(session.execute(f"SELECT * FROM {source}"))
+        if slow:
+            clock = _start_of_second()
         times = list(session.execute(f"SELECT {selection} FROM {source}")) if timed else [()] * len(raw)
-        if int(time.time()) == clock:
+        if slow or int(time.time()) == clock:
             break
     answer = Answer(keyspace, table, columns, types, clock, [])
     server_rows = _select_json(session, source, columns, len(raw))
@@ -111,6 +117,11 @@ def ask(session: Any, line: Line, keyspace: str, table: str) -> Answer:
             "ttl": {c.name: _time(c, TTL_LIST, data) for c, data in zip(timed, pairs[1::2])},
         })
     return answer
+
+
+def _start_of_second() -> int:
+    time.sleep(1 - time.time() % 1)
+    return int(time.time())
 
 
 def _has_write_time(column: Column, line: Line) -> bool:

@@ -1,4 +1,5 @@
-"""Runs a real Apache Cassandra node of any line from 3.0 to 5.0, alone, on loopback, from the `cassandra-all` artifact.
+"""Runs real Apache Cassandra nodes of any line from 3.0 to 5.0 on loopback, from the `cassandra-all` artifact: one alone, or
+several that make a ring (`cluster.py`).
 
 Nothing of it is installed on the machine: the jars come from Maven, JDK 8 and 11 from Debian unstable's packages,
 both kept under `$CASSANDRA_BASE` (default `/cass`). Root is needed, because the old JDKs want a newer libc than Debian
@@ -160,6 +161,12 @@ class Node:
     directory: Path
     settings: dict[str, Any] = field(default_factory=dict)
     heap: str = "1g"
+    address: str = ADDRESS
+    jmx_port: int = JMX_PORT
+    # Address of the node that the others ask for the ring; this node itself if it is alone.
+    seed: str | None = None
+    # Data center and rack; none for a node that is alone.
+    place: tuple[str, str] | None = None
     _process: subprocess.Popen[bytes] | None = None
     _control: subprocess.Popen[str] | None = None
     _cluster: Any = None
@@ -167,6 +174,10 @@ class Node:
     @property
     def data(self) -> Path:
         return self.directory / "data"
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def __enter__(self) -> Node:
         self.start()
@@ -179,12 +190,13 @@ class Node:
         d, number = self.directory, self.line.number
         yaml: dict[str, Any] = {
             "cluster_name": "cassport", "num_tokens": 4, "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
-            "endpoint_snitch": "SimpleSnitch", "listen_address": ADDRESS, "rpc_address": ADDRESS,
+            "endpoint_snitch": "GossipingPropertyFileSnitch" if self.place else "SimpleSnitch",
+            "listen_address": self.address, "rpc_address": self.address,
             "start_native_transport": True, "native_transport_port": CQL_PORT, "storage_port": 7000, "ssl_storage_port": 7001,
             "data_file_directories": [f"{d}/data"], "commitlog_directory": f"{d}/commitlog",
             "saved_caches_directory": f"{d}/saved_caches", "hints_directory": f"{d}/hints", "commitlog_sync": "periodic",
             "commitlog_sync_period_in_ms": 1000, "commitlog_segment_size_in_mb": 8, "auto_snapshot": False,
-            "seed_provider": [{"class_name": "org.apache.cassandra.locator.SimpleSeedProvider", "parameters": [{"seeds": ADDRESS}]}],
+            "seed_provider": [{"class_name": "org.apache.cassandra.locator.SimpleSeedProvider", "parameters": [{"seeds": self.seed or self.address}]}],
             "read_request_timeout_in_ms": 60000, "range_request_timeout_in_ms": 60000, "write_request_timeout_in_ms": 60000,
             "counter_write_request_timeout_in_ms": 60000, "request_timeout_in_ms": 60000,
             # Low, so that a small wide partition has a promoted index of many blocks.
@@ -211,6 +223,10 @@ class Node:
             "<encoder><pattern>%-5level %date{HH:mm:ss.SSS} %logger{0} %msg%n</pattern></encoder></appender>"
             '<root level="INFO"><appender-ref ref="F"/></root></configuration>'
         )
+
+        if self.place:
+            center, rack = self.place
+            (self.directory / "conf/cassandra-rackdc.properties").write_text(f"dc={center}\nrack={rack}\n")
 
     def _java(self) -> list[str]:
         """How to run the JDK of this line."""
@@ -242,7 +258,7 @@ class Node:
 
     def _command(self) -> list[str]:
         return [
-            *self._jvm(), "-Dcassandra-foreground=yes", f"-Dcassandra.jmx.local.port={JMX_PORT}",
+            *self._jvm(), "-Dcassandra-foreground=yes", f"-Dcassandra.jmx.local.port={self.jmx_port}",
             "-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.ring_delay_ms=1000",
             "-Dcassandra.superuser_setup_delay_ms=0",
             # Without it every schema change flushes the schema tables, which is most of the time a workload takes.
@@ -257,15 +273,15 @@ class Node:
 
     def start(self, timeout: float = 600) -> None:
         """Starts the node and returns once it answers CQL."""
-        if _listens():
-            raise NodeError(f"another node already listens on {ADDRESS}:{CQL_PORT}")
+        if self._listens():
+            raise NodeError(f"another node already listens on {self.address}:{CQL_PORT}")
         self._write_configuration()
         with open(self.directory / "out.log", "ab") as log:
             self._process = subprocess.Popen(
                 self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
         end = time.monotonic() + timeout
-        while not _listens():
+        while not self._listens():
             if self._process.poll() is not None:
                 raise NodeError(f"Cassandra {self.line.version} did not start: see out.log and system.log in {self.directory}")
             if time.monotonic() > end:
@@ -292,7 +308,7 @@ class Node:
         """One nodetool operation (see Control.java) over a JMX connection that stays open."""
         if not self._control:
             self._control = subprocess.Popen(
-                [_modern_java(), "-Xmx64m", str(HERE / "Control.java"), str(JMX_PORT)],
+                [_modern_java(), "-Xmx64m", str(HERE / "Control.java"), str(self.jmx_port)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             )
         assert self._control.stdin and self._control.stdout
@@ -306,18 +322,20 @@ class Node:
         for keyspace in keyspaces:
             self.control("flush", keyspace)
 
-    def session(self) -> Any:
+    def session(self, consistency: str = "LOCAL_ONE") -> Any:
         """A driver session whose rows are tuples of the bytes that the server sent."""
         logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+        from cassandra import ConsistencyLevel
         from cassandra.cluster import Cluster, EXEC_PROFILE_DEFAULT, ExecutionProfile
         from cassandra.policies import WhiteListRoundRobinPolicy
         from rawresults import RawProtocolHandler
 
         profile = ExecutionProfile(
-            load_balancing_policy=WhiteListRoundRobinPolicy([ADDRESS]), request_timeout=120, row_factory=lambda _, rows: rows
+            load_balancing_policy=WhiteListRoundRobinPolicy([self.address]), request_timeout=120,
+            row_factory=lambda _, rows: rows, consistency_level=ConsistencyLevel.name_to_value[consistency],
         )
         self._cluster = Cluster(
-            [ADDRESS], protocol_version=4, connect_timeout=30, control_connection_timeout=30, max_schema_agreement_wait=0,
+            [self.address], protocol_version=4, connect_timeout=30, control_connection_timeout=30, max_schema_agreement_wait=0,
             schema_metadata_enabled=False, token_metadata_enabled=False, execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         )
         session = self._cluster.connect()
@@ -325,10 +343,9 @@ class Node:
         session.default_fetch_size = None
         return session
 
-
-def _listens() -> bool:
-    try:
-        socket.create_connection((ADDRESS, CQL_PORT), 1).close()
-        return True
-    except OSError:
-        return False
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self.address, CQL_PORT), 1).close()
+            return True
+        except OSError:
+            return False
