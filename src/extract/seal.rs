@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::coverage::{Claim, check_coverage};
+use super::share::Ownership;
 use crate::dht::TokenRange;
 use crate::error::{Error, Result};
 use crate::output::dms::{
@@ -174,7 +175,8 @@ fn read_manifests(store: &dyn Store, run: &RunInfo) -> Result<BTreeMap<u32, Mani
     }
     let wanted = usize::try_from(run.agents).unwrap_or(usize::MAX);
     if manifests.len() != wanted {
-        let missing: Vec<_> = (0..run.agents)
+        let missing: Vec<_> = expected_agents(run, &manifests)
+            .into_iter()
             .filter(|agent| !manifests.contains_key(agent))
             .take(10)
             .map(|agent| agent.to_string())
@@ -190,6 +192,20 @@ fn read_manifests(store: &dyn Store, run: &RunInfo) -> Result<BTreeMap<u32, Mani
         )));
     }
     Ok(manifests)
+}
+
+/// Numbers of the agents that there should be, as far as they are known: shards are numbered from 0, nodes by their places in
+/// the ring, of which those in the data center of the agents that are there take part. (`--agent` may have said otherwise.)
+fn expected_agents(run: &RunInfo, manifests: &BTreeMap<u32, Manifest>) -> Vec<u32> {
+    if run.ownership != Ownership::Primary.as_str() {
+        return (0..run.agents).collect();
+    }
+    let center = manifests.values().find_map(|manifest| manifest.data_center.as_ref());
+    (0..)
+        .zip(&run.ring)
+        .filter(|(_, node)| node.data_center.as_ref() == center)
+        .map(|(place, _)| place)
+        .collect()
 }
 
 /// Checks that the sums in a manifest are those of its files.

@@ -2,6 +2,7 @@ use super::*;
 use crate::error::ErrorClass;
 use crate::output::manifest::ColumnStats;
 use crate::output::names::split_file;
+use crate::output::run::RingNode;
 use crate::progress::{NoEvents, NotRead, Quarantine};
 use crate::store::{LocalStore, ObjectMeta};
 
@@ -24,6 +25,15 @@ fn column(name: &str, cql_type: &str, kind: OutputColumnKind) -> ManifestColumn 
     ManifestColumn { name: name.into(), cql_type: cql_type.into(), kind, stats, column_type: None }
 }
 
+fn ring_node((data_center, number): (&str, u32)) -> RingNode {
+    RingNode {
+        host_id: number.to_string(),
+        data_center: Some(data_center.to_owned()),
+        rack: Some("r1".to_owned()),
+        tokens: vec![number.to_string()],
+    }
+}
+
 impl Sample {
     fn new(profile: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -41,7 +51,8 @@ impl Sample {
             agents: 2,
             options: BTreeMap::new(),
             schema_fingerprint: "s".into(),
-            ring: vec![],
+            // Of two data centers: the nodes of dc1 are the first and the third.
+            ring: ["dc1", "dc2", "dc1"].into_iter().zip(0..).map(ring_node).collect(),
             ranges: vec![TokenRange::ALL.into()],
             table_ranges: BTreeMap::new(),
             fingerprint: String::new(),
@@ -73,7 +84,7 @@ impl Sample {
             agents: 2,
             host_id: None,
             cluster: None,
-            data_center: None,
+            data_center: Some("dc1".into()),
             snapshot: None,
             profile: self.run.profile.clone(),
             metadata: "none".into(),
@@ -224,7 +235,7 @@ fn a_former_seal_of_other_parts_is_taken_back_with_its_files() {
 #[test]
 fn agents_that_are_missing_unfinished_or_of_another_run_are_named() {
     let fault = Sample::fault(|sample| drop(sample.manifests.pop()));
-    assert_eq!(fault, "1 of 2 agents are complete, for instance nothing of 1");
+    assert_eq!(fault, "1 of 2 agents are complete, for instance nothing of 2");
     let fault = Sample::fault(|sample| sample.put_agent(2, "state.json", b"{}"));
     assert_eq!(fault, "agent 2 is not complete: it has no _cassport/agents/002/manifest.json");
     let fault = Sample::fault(|sample| sample.run.agents = 1);
