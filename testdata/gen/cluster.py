@@ -152,9 +152,15 @@ class Proof:
             for file in spoiled.glob(f"*/*/LOAD{agents[0]}*"):
                 shutil.copy(file, file.with_name(file.name.replace(f"LOAD{agents[0]}", f"LOAD{last}")))
 
+        def own_number() -> str:
+            alone = self.scratch / "number"
+            shutil.rmtree(alone, ignore_errors=True)
+            self.extract(alone, clock, "--data-dir", str(first), *words)
+            return next((alone / "_cassport/agents").iterdir()).name
+
         def again(spoiled: Path) -> None:
             """One node extracted twice, the last one never."""
-            number = last if (spoiled / f"_cassport/agents/{agents[0]}/manifest.json").read_text().find(_host(first)) >= 0 else agents[0]
+            number = agents[0] if own_number() == last else last
             without(spoiled, number)
             run = self.start(spoiled, clock, "--data-dir", str(first), "--agent", str(int(number, 16)), *words)
             said = run.communicate()[0]
@@ -234,10 +240,6 @@ def _digests(output: Path) -> dict[tuple[str, str], tuple[int, str]]:
     return {(table["keyspace"], table["table"]): (table["rows"], table["digest"]) for table in complete["tables"]}
 
 
-def _host(copy: Path) -> str:
-    return (copy / "host_id").read_text()
-
-
 def _add_sstables(target: Path, source: Path) -> None:
     """Puts the SSTables of another node beside those that are there, under generations of their own."""
     for file in source.glob("*/*-*-*-*"):
@@ -265,16 +267,6 @@ def replicas_of(ring: Ring) -> dict[str, dict[int, set[int]]]:
         }
 
 
-def copy(ring: Ring, target: Path) -> list[Path]:
-    copies = ring.copy(target)
-    for node, directory in zip(ring.nodes, copies):
-        with ring.session() as session:
-            rows = session.execute("SELECT listen_address, host_id FROM system.local").all()
-            rows += session.execute("SELECT peer, host_id FROM system.peers").all()
-        (directory / "host_id").write_text(next(str(host) for address, host in rows if address == node.address))
-    return copies
-
-
 def prove(line_name: str, topology: Topology, cassport: Path, scratch: Path) -> int:
     proof = Proof(cassport, topology, scratch)
     began = time.monotonic()
@@ -286,7 +278,7 @@ def prove(line_name: str, topology: Topology, cassport: Path, scratch: Path) -> 
             for keyspace in topology.keyspaces:
                 ringload.write(session, keyspace, ringload.base(keyspace), "ALL")
         replicas = replicas_of(ring)
-        alike = copy(ring, scratch / "alike")
+        alike = ring.copy(scratch / "alike")
         alike_answers = answers_of(ring)
         divergent = [keyspace for keyspace in topology.keyspaces if topology.replicas(keyspace) > 1]
         written = 0
@@ -295,10 +287,10 @@ def prove(line_name: str, topology: Topology, cassport: Path, scratch: Path) -> 
                 for keyspace in divergent:
                     written += ringload.write(session, keyspace, ringload.while_down(f"{keyspace}{number}"), "ONE")
         time.sleep(2)
-        different = copy(ring, scratch / "different")
+        different = ring.copy(scratch / "different")
         # Reading repairs, so the copies come first.
         answers = answers_of(ring)
-        repaired = copy(ring, scratch / "repaired")
+        repaired = ring.copy(scratch / "repaired")
     print(f"  {written} writes while a node was down; the ring took {time.monotonic() - began:.0f} s", flush=True)
     proof.primaries("alike", alike, alike_answers, proof.whole("alike", alike, alike_answers))
     proof.replicas(alike, alike_answers, replicas)

@@ -259,7 +259,9 @@ class Node:
     def _command(self) -> list[str]:
         return [
             *self._jvm(), "-Dcassandra-foreground=yes", f"-Dcassandra.jmx.local.port={self.jmx_port}",
-            "-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.ring_delay_ms=1000",
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+            # How long a node waits for a word of its seed, too.
+            f"-Dcassandra.ring_delay_ms={8000 if self.place else 1000}",
             "-Dcassandra.superuser_setup_delay_ms=0",
             # Without it every schema change flushes the schema tables, which is most of the time a workload takes.
             "-Dcassandra.test.flush_local_schema_changes=false",
