@@ -11,13 +11,13 @@ use crate::dht::{Token, TokenRange};
 use crate::discover::NodeDirs;
 use crate::error::{Error, Result};
 use crate::extract::{Ownership, Shard, ShareOptions};
+use crate::output::names::MAX_AGENT;
 
 /// Kubernetes gives each pod of an indexed job its place, AWS Batch each child of an array job.
 const INDEX_VARIABLES: [&str; 2] = ["JOB_COMPLETION_INDEX", "AWS_BATCH_JOB_ARRAY_INDEX"];
 /// AWS Batch also says how many there are.
 const COUNT_VARIABLE: &str = "AWS_BATCH_JOB_ARRAY_SIZE";
-/// Three hexadecimal digits of a file's name.
-const MAX_AGENTS: u32 = 4096;
+const MAX_AGENTS: u32 = MAX_AGENT + 1;
 /// A list of nodes is small; more is some other file.
 const MAX_NODES_FILE: u64 = 4 << 20;
 

@@ -8,6 +8,7 @@ use num_bigint::BigInt;
 
 use super::CqlType;
 use crate::error::DecodeError;
+use crate::progress::clock::days_from_civil;
 
 /// Serializes the CQL literal `text` as a value of `cql_type`.
 pub fn encode_literal(cql_type: &CqlType, text: &str) -> Result<Vec<u8>, DecodeError> {
@@ -82,15 +83,6 @@ fn decimal(text: &str) -> Option<Vec<u8>> {
     let mut out = scale.to_be_bytes().to_vec();
     out.extend(unscaled.to_signed_bytes_be());
     Some(out)
-}
-
-/// Days since 1970 of a civil date (proleptic Gregorian).
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year - era * 400;
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 fn civil(text: &str) -> Option<i64> {

@@ -2,8 +2,7 @@
 
 use uuid::Uuid;
 
-use super::raw_row::{Columns, RawRow, SystemTables};
-use super::system_schema::system_table;
+use super::raw_row::{Columns, RawRow};
 use crate::error::Result;
 
 /// What a node says of itself.
@@ -28,12 +27,7 @@ pub struct HostInfo {
 }
 
 impl HostInfo {
-    /// Reads `system.local`; none if it has no row.
-    pub fn read(source: &mut dyn SystemTables) -> Result<Option<Self>> {
-        Self::from_rows(&source.rows(&system_table("system", "local")?)?)
-    }
-
-    /// From the rows of `system.local`.
+    /// From the rows of `system.local`; none if there is none.
     pub fn from_rows(rows: &[RawRow]) -> Result<Option<Self>> {
         let Some(row) = rows.first() else { return Ok(None) };
         let row = Columns { table: "system.local", row };

@@ -44,7 +44,7 @@ impl Holder {
         let pid = std::process::id();
         Self {
             format_version: FORMAT_VERSION,
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: host_name(),
             machine: machine(),
             pid,
             process_started: process_started(pid).unwrap_or(0),
@@ -59,6 +59,11 @@ impl Holder {
             && self.machine == machine()
             && process_started(self.pid) != Some(self.process_started)
     }
+}
+
+/// What this machine calls itself.
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Empty where the system does not tell.

@@ -12,6 +12,8 @@ use crate::output::state::{Phase, Status, TablePhase, TableStatus};
 use crate::progress::{Events, Quarantine, clock};
 use crate::store::Store;
 
+use super::claim::host_name;
+
 /// Listens along, counts for `status.json`, and hands everything on.
 pub(super) struct Tally<'a> {
     inner: &'a dyn Events,
@@ -55,7 +57,7 @@ impl<'a> Tally<'a> {
         let sum = |of: fn(&TableTally) -> u64| tables.values().map(of).sum::<u64>();
         Status {
             agent,
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: host_name(),
             phase,
             updated: clock::now().to_string(),
             elapsed_seconds: self.began.elapsed().as_secs(),

@@ -12,6 +12,7 @@ use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
 
+use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
 use super::open_files::check_open_files;
 use super::options::{ExtractOptions, OnCorrupt, RecordOptions};
@@ -74,10 +75,23 @@ impl Plan {
         self.tables.iter().any(same)
     }
 
-    /// The largest chunk of all SSTables.
-    pub(crate) fn largest_chunk(&self) -> u64 {
+    /// How its SSTables can be worked on within the memory that `options` give.
+    pub(crate) fn memory_budget(
+        &self,
+        options: &ExtractOptions,
+        output: OutputMemory,
+    ) -> Result<MemoryBudget> {
+        let sstables = || self.tables.iter().map(|table| table.job.readers.len() as u64);
         let readers = self.tables.iter().flat_map(|table| &table.job.readers);
-        readers.map(|reader| reader.chunks().chunk_len() as u64).max().unwrap_or(0)
+        let largest_chunk = readers.map(|reader| reader.chunks().chunk_len() as u64).max();
+        MemoryBudget::divide(
+            options.memory,
+            options.threads,
+            sstables().sum(),
+            sstables().max().unwrap_or(0),
+            largest_chunk.unwrap_or(0),
+            output,
+        )
     }
 }
 

@@ -59,6 +59,7 @@ struct Here<'a> {
     agent: u32,
     location: &'a str,
     options: &'a ExtractOptions,
+    source_fingerprint: &'a str,
 }
 
 impl Here<'_> {
@@ -81,9 +82,9 @@ impl Here<'_> {
     }
 
     /// Where this agent stands.
-    fn progress(&self, run: &RunInfo, plan: &Plan) -> Result<AgentProgress> {
+    fn progress(&self, run: &RunInfo) -> Result<AgentProgress> {
         let (manifest, state) = (self.read("manifest.json")?, self.read("state.json")?);
-        run.agent_progress(manifest, state, &source_fingerprint(plan), self.location)
+        run.agent_progress(manifest, state, self.source_fingerprint, self.location)
     }
 
     /// The claim, or none with a word to the user where the store has no conditional writes.
@@ -164,11 +165,18 @@ impl Publication {
         let agent = plan.share.agent;
         let location = place.to_string();
         let wanted = run_info(options, source, plan)?;
-        let here = Here { store: &*store, agent, location: &location, options };
+        let source_fingerprint = source_fingerprint(plan);
+        let here = Here {
+            store: &*store,
+            agent,
+            location: &location,
+            options,
+            source_fingerprint: &source_fingerprint,
+        };
         if !options.overwrite {
             // Without the claim: a part that is complete needs nobody.
             let run = here.adopt(wanted.clone())?;
-            if let AgentProgress::Complete(manifest) = here.progress(&run, plan)? {
+            if let AgentProgress::Complete(manifest) = here.progress(&run)? {
                 return here.already_complete(&run, *manifest, place, source, plan);
             }
         }
@@ -178,8 +186,7 @@ impl Publication {
         }
         let run = here.adopt(wanted)?;
         let started = clock::now().to_string();
-        let source_fingerprint = source_fingerprint(plan);
-        let state = match here.progress(&run, plan)? {
+        let state = match here.progress(&run)? {
             AgentProgress::Complete(manifest) => {
                 if let Some(claim) = claim {
                     claim.release()?;

@@ -15,7 +15,7 @@ use crate::store::{
     ReplaceOutcome, Store, VersionedObject,
 };
 
-use super::budget::{MemoryBudget, OutputMemory};
+use super::budget::OutputMemory;
 use super::damage::{add_range, lost_range};
 use super::options::{ExtractOptions, OnCorrupt};
 use super::plan::{Plan, TablePlan, prepare};
@@ -61,14 +61,7 @@ impl Replay {
     /// Opens the tables of `source` that `options` select; where the options would write is not looked at.
     pub fn open(source: &Source, options: &ExtractOptions, events: &dyn Events) -> Result<Self> {
         let plan = prepare(source, options, events)?;
-        let budget = MemoryBudget::divide(
-            options.memory,
-            options.threads,
-            plan.tables.iter().map(|table| table.job.readers.len() as u64).sum(),
-            plan.tables.iter().map(|table| table.job.readers.len() as u64).max().unwrap_or(0),
-            plan.largest_chunk(),
-            OutputMemory::default(),
-        )?;
+        let budget = plan.memory_budget(options, OutputMemory::default())?;
         Ok(Self {
             plan,
             workers: budget.workers,

@@ -11,7 +11,7 @@ use crate::progress::{Books, Quarantine};
 use super::worker::SplitDone;
 
 /// One table's share of the results, filled in as its splits end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct TableResult {
     pub(super) splits: BTreeMap<u32, SplitOutcome>,
 }

@@ -56,14 +56,7 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
         events.warning(warning);
     }
     let plan = prepare(&source, options, events)?;
-    let budget = MemoryBudget::divide(
-        options.memory,
-        options.threads,
-        plan.tables.iter().map(|table| table.job.readers.len() as u64).sum(),
-        plan.tables.iter().map(|table| table.job.readers.len() as u64).max().unwrap_or(0),
-        plan.largest_chunk(),
-        output_memory(options),
-    )?;
+    let budget = plan.memory_budget(options, output_memory(options))?;
     let publication = match &options.output {
         OutputTarget::Store(location) => {
             let store = match store.take() {
@@ -120,7 +113,7 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
     };
     let Some(publication) = &publication else {
         run.all_splits(budget)?;
-        let report = run.report(&source, &results)?;
+        let report = run.report(&source, &taken(&results))?;
         return Ok(Outcome { report, location: None, manifest: None, already_complete: false });
     };
     let ticker = Ticker::default();
@@ -170,11 +163,11 @@ fn output_memory(options: &ExtractOptions) -> OutputMemory {
     }
 }
 
-/// The results as they are when no worker changes them any more.
+/// Takes the results out, when all workers are done.
 fn taken(results: &[Mutex<TableResult>]) -> Vec<TableResult> {
     results
         .iter()
-        .map(|result| result.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        .map(|result| std::mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner)))
         .collect()
 }
 
@@ -201,12 +194,13 @@ impl Running<'_> {
     ) -> Result<(Report, Manifest)> {
         publication.resume(self.results, self.events, self.plan)?;
         self.all_splits(budget)?;
-        let report = self.report(source, self.results)?;
+        let results = taken(self.results);
+        let report = self.report(source, &results)?;
         let manifest = publication.complete(
             self.options,
             source,
             self.plan,
-            &taken(self.results),
+            &results,
             &report,
             self.events,
         )?;
@@ -214,12 +208,11 @@ impl Running<'_> {
     }
 
     /// Checks that the splits join, and adds up their books.
-    fn report(&self, source: &Source, results: &[Mutex<TableResult>]) -> Result<Report> {
-        let results = taken(results);
-        for (table, result) in self.plan.tables.iter().zip(&results) {
+    fn report(&self, source: &Source, results: &[TableResult]) -> Result<Report> {
+        for (table, result) in self.plan.tables.iter().zip(results) {
             check_joints(table, result)?;
         }
-        Ok(make_report(source, self.plan, &results, self.options))
+        Ok(make_report(source, self.plan, results, self.options))
     }
 
     /// Does all splits: workers take the next one from a counter.

@@ -3,6 +3,7 @@
 use crate::dht::{Replication, Ring, Token, TokenRange, common};
 use crate::discover::{KnownRing, Source};
 use crate::error::{Error, Result};
+use crate::output::names::MAX_AGENT;
 
 /// Which of the tokens found are this agent's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,9 +146,6 @@ impl Share {
         Ok(common(&ranges, &owned))
     }
 }
-
-/// The highest number that three hexadecimal digits hold.
-const MAX_AGENT: u32 = 4095;
 
 fn whole(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)

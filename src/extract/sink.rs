@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::output::RecordFormat;
+use crate::output::names::split_file;
 use crate::store::{ObjectMeta, ObjectWriter, Store};
 
 use super::worker::TableJob;
@@ -43,13 +44,6 @@ pub(crate) struct FileDone {
     pub digest: u128,
 }
 
-/// Name of the file of split `number`: `ks/t/LOAD` or `STATIC`, agent and number in hexadecimal (`output.md` 1).
-pub(crate) fn file_name(job: &TableJob, agent: u32, number: u32, statics: bool) -> String {
-    let prefix = if statics { "STATIC" } else { "LOAD" };
-    let (keyspace, table) = (&job.table.keyspace, &job.table.name);
-    format!("{keyspace}/{table}/{prefix}{agent:03X}{number:05X}.{}", job.format.extension())
-}
-
 /// One file of a split; made at the first record, so that an empty split has none.
 pub(super) struct SplitFile<'a> {
     destination: &'a Destination,
@@ -66,12 +60,16 @@ impl<'a> SplitFile<'a> {
         job: &'a TableJob,
         number: u32,
         statics: bool,
-    ) -> Self {
+    ) -> Result<Self> {
+        let kind = if statics { "STATIC" } else { "LOAD" };
+        let (keyspace, table) = (&job.table.keyspace, &job.table.name);
         let name = match destination {
-            Destination::Store { agent, .. } => file_name(job, *agent, number, statics),
+            Destination::Store { agent, .. } => {
+                split_file(keyspace, table, kind, *agent, number.into(), job.format.extension())?
+            }
             Destination::Stdout(_) | Destination::Discard => String::new(),
         };
-        Self { destination, format: &job.format, name, statics, open: None, written: 0 }
+        Ok(Self { destination, format: &job.format, name, statics, open: None, written: 0 })
     }
 
     fn header(&self) -> Option<Vec<u8>> {

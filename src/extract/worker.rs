@@ -88,11 +88,14 @@ impl Worker<'_> {
     ) -> Result<SplitDone, (Error, Vec<(usize, crate::sstable::ScanState)>)> {
         let mut done =
             SplitDone { extents: vec![(u64::MAX, 0); job.readers.len()], ..SplitDone::default() };
+        let file = |statics| {
+            SplitFile::new(self.destination, job, number, statics).map_err(|e| (e, Vec::new()))
+        };
         let mut sink = SplitSink {
             job,
             writer,
-            rows: SplitFile::new(self.destination, job, number, false),
-            statics: SplitFile::new(self.destination, job, number, true),
+            rows: file(false)?,
+            statics: file(true)?,
             books: Books::default(),
             quarantine: Vec::new(),
             events: self.events,

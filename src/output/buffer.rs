@@ -154,20 +154,6 @@ impl TextBuffer {
         self.slice_slow(if DOUBLED { b"\"\"" } else { b"\"" });
     }
 
-    /// Appends the first `len` bytes of an array that `fill` writes in place.
-    ///
-    /// For pieces made of several words: put together elsewhere they would be loaded before their stores are through.
-    #[inline(always)]
-    pub(super) fn place<const N: usize>(&mut self, len: usize, fill: impl FnOnce(&mut [u8; N])) {
-        self.reserve(N);
-        if let Some(place) =
-            self.bytes.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut::<N>())
-        {
-            fill(place);
-            self.len += len;
-        }
-    }
-
     /// `count` times `byte`.
     pub(super) fn repeat(&mut self, byte: u8, count: usize) {
         self.reserve(count);

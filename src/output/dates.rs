@@ -8,6 +8,7 @@ use super::buffer::TextBuffer;
 use super::numbers::{eight_digits, put_padded, put_u64};
 use super::scalar::{Cause, Written};
 use crate::io::ByteReader;
+use crate::progress::clock::civil_from_days;
 
 /// Days from 1970-01-01 to 2099-12-31.
 const TABLE_DAYS: i64 = 47_482;
@@ -89,34 +90,14 @@ impl DateTables {
                 millis.rem_euclid(MILLIS_PER_DAY).unsigned_abs(),
             ),
         };
+        self.put_day(out, day);
+        out.byte(separator);
         let minute = of_day / 60_000;
+        self.put_minute(out, minute);
         // Of the digits 000SSmmm the last five, with a point in between.
         let digits = (eight_digits(of_day - minute * 60_000) | ASCII_ZEROS) >> 24;
-        let seconds = (digits & 0xffff) | (u64::from(b'.') << 16) | ((digits >> 16) << 24);
-        let minute = usize::try_from(minute).ok().and_then(|minute| self.minutes.get(minute));
-        let in_table = usize::try_from(day).ok().and_then(|day| self.days.get(day));
-        let (Some(day_text), Some(minute)) = (in_table, minute) else {
-            put_computed_day(out, day);
-            out.byte(separator);
-            if let Some(minute) = minute {
-                out.chunk(minute, 6);
-            }
-            out.chunk(&seconds.to_le_bytes(), 6);
-            return;
-        };
-        // Each over the surplus of the one before.
-        out.place::<25>(23, |place| {
-            if let Some((days, _)) = place.split_first_chunk_mut::<16>() {
-                *days = *day_text;
-            }
-            place[10] = separator;
-            if let Some(to) = place.get_mut(11..).and_then(|rest| rest.first_chunk_mut::<8>()) {
-                *to = *minute;
-            }
-            if let Some(to) = place.get_mut(17..).and_then(|rest| rest.first_chunk_mut::<8>()) {
-                *to = seconds.to_le_bytes();
-            }
-        });
+        let text = (digits & 0xffff) | (u64::from(b'.') << 16) | ((digits >> 16) << 24);
+        out.chunk(&text.to_le_bytes(), 6);
     }
 
     /// A time in microseconds as ISO 8601 in UTC: `2026-11-21T10:00:00.123456Z`.
@@ -167,16 +148,7 @@ pub(super) fn is_common_millis(millis: i64) -> bool {
 
 /// Proleptic Gregorian calendar; any day that fits is right.
 fn put_computed_day(out: &mut TextBuffer, day: i64) {
-    // Days since 0000-03-01, in eras of 400 years, so that the leap day is the last of its year.
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day_of_month) = civil_from_days(day);
     if year < 0 {
         out.byte(b'-');
     } else if year > 9999 {

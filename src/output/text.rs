@@ -195,26 +195,19 @@ pub(super) fn put_hex(out: &mut TextBuffer, bytes: &[u8]) {
 /// A uuid in lower case.
 #[inline]
 pub(super) fn put_uuid(out: &mut TextBuffer, uuid: &[u8; 16]) {
-    let [a, b, c, d] = [0, 4, 8, 12].map(|from| {
-        let four = uuid.get(from..).and_then(|rest| rest.first_chunk::<4>());
-        u64::from_be_bytes(hex_word(four.map_or(0, |four| u32::from_be_bytes(*four)), LOWER))
-    });
-    let dash = u64::from(b'-');
-    // `aaaaaaaa -bbbb-bb bb-cccc- ccccdddd dddd`: eight digits are a word, and half a word is one shift away.
-    let words = [
-        a,
-        dash << 56 | b >> 32 << 24 | dash << 16 | (b >> 16 & 0xffff),
-        b << 48 | dash << 40 | c >> 32 << 8 | dash,
-        c << 32 | d >> 32,
-    ];
-    out.place::<36>(36, |place| {
-        let (eights, last) = place.as_chunks_mut::<8>();
-        for (to, word) in eights.iter_mut().zip(words) {
-            *to = word.to_be_bytes();
+    let hex = hex_of_16(uuid);
+    let (a, hex) = hex.split_first_chunk::<8>().unwrap_or((&[b'0'; 8], &[]));
+    let (b, hex) = hex.split_first_chunk::<4>().unwrap_or((&[b'0'; 4], &[]));
+    let (c, hex) = hex.split_first_chunk::<4>().unwrap_or((&[b'0'; 4], &[]));
+    let (d, hex) = hex.split_first_chunk::<4>().unwrap_or((&[b'0'; 4], &[]));
+    let e = hex.first_chunk::<12>().unwrap_or(&[b'0'; 12]);
+    let mut text = [b'-'; 36];
+    for (to, from) in [(0, &a[..]), (9, &b[..]), (14, &c[..]), (19, &d[..]), (24, &e[..])] {
+        if let Some(place) = text.get_mut(to..).and_then(|rest| rest.get_mut(..from.len())) {
+            place.copy_from_slice(from);
         }
-        let [.., w, x, y, z] = d.to_be_bytes();
-        last.copy_from_slice(&[w, x, y, z]);
-    });
+    }
+    out.array(&text);
 }
 
 /// An address as `InetAddress.getHostAddress` writes it: IPv6 in eight groups without `::`, mapped IPv4 as IPv4.

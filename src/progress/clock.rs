@@ -113,7 +113,7 @@ fn digits(text: &[u8]) -> Option<i64> {
 }
 
 /// Year, month and day of a day number since 1970-01-01 in the proleptic Gregorian calendar.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     // Years are counted from the first of March, so that the leap day is the last of one; eras have 400 years.
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -128,7 +128,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 }
 
 /// The inverse of [`civil_from_days`]; days and months out of range give some other day.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
