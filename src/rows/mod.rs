@@ -10,6 +10,7 @@ mod counter;
 mod deletion;
 mod partition;
 mod row;
+mod update;
 
 pub use cell::{Cell, LocalDeletionTime, NO_TTL, Span};
 pub use clustering::{ClusteringKind, ClusteringValue, Marker};
@@ -17,3 +18,4 @@ pub use counter::{CounterShard, counter_total, merge_counter_contexts};
 pub use deletion::{DeletionTime, LivenessInfo, NO_TIMESTAMP};
 pub use partition::{PartitionSource, Unfiltered};
 pub use row::{ComplexDeletion, Row, RowView};
+pub use update::{PartitionUpdate, UpdateContent, UpdateSource};
