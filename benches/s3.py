@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Measures `cassport extract` to S3 against `aws s3 cp` of the same bytes, on the same server, in one run.
 
-  s3.py --server s3s-fs --aws aws [--table DIR] [--binary FILE] [--scratch DIR] [--json FILE]
+  s3.py --server versitygw --aws aws [--table DIR] [--binary FILE] [--scratch DIR] [--json FILE]
 
-The server is `s3s-fs` (`cargo install s3s-fs --features binary`) on loopback with its files in memory (/dev/shm). First
-the table is extracted to a directory: that tree is what `aws s3 cp --recursive` then uploads. `cassport` reads the SSTables,
+The server runs on loopback with its files in memory (/dev/shm): `versitygw` (`go install
+github.com/versity/versitygw/cmd/versitygw@latest`) or `s3s-fs` (`cargo install s3s-fs --features binary`), told apart by the
+name of the program. s3s-fs does not say the checksums of parts, so that cassport has to send and compare MD5, which costs more
+than everything else together; versitygw does, as S3 itself. First the table is extracted to a directory: that tree is what `aws s3 cp --recursive` then uploads. `cassport` reads the SSTables,
 decodes, writes text and uploads it. The two take turns; of three runs each the cheapest counts. After each one the objects
 in the bucket are compared with the tree: names and lengths, and for cassport the manifest's checksums are those the server
 was sent. CPU is that of the client alone; the server's is shown beside it, for it has the same cores.
@@ -37,33 +39,36 @@ def free_port() -> int:
 
 
 class Server:
-    """s3s-fs with an empty bucket."""
+    """A server with an empty bucket."""
 
     def __init__(self, binary: Path, root: Path) -> None:
         self.root, self.port = root, free_port()
         (root / BUCKET).mkdir(parents=True)
-        command = [binary, "--host", "127.0.0.1", "--port", self.port, "--access-key", KEY, "--secret-key", SECRET, root]
+        if binary.name == "versitygw":
+            command = [binary, "--quiet", "--access", KEY, "--secret", SECRET, "--region", "us-east-1", "--port", f"127.0.0.1:{self.port}", "posix", root]
+        else:
+            command = [binary, "--host", "127.0.0.1", "--port", self.port, "--access-key", KEY, "--secret-key", SECRET, root]
         self.process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.1)
-        raise Failed("s3s-fs does not listen")
+        raise Failed(f"{binary.name} does not listen")
 
     def cpu(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def objects(self) -> dict[str, int]:
-        """Names and lengths, without what s3s-fs keeps beside them."""
+        """Names and lengths, without what the server keeps beside them."""
         base = self.root / BUCKET
         files = (path for path in base.rglob("*") if path.is_file() and not path.name.startswith("."))
         return {str(path.relative_to(base)): path.stat().st_size for path in files}
 
     def empty(self) -> None:
-        shutil.rmtree(self.root)
-        (self.root / BUCKET).mkdir(parents=True)
+        for path in (self.root / BUCKET).iterdir():
+            shutil.rmtree(path)
 
     def stop(self) -> None:
         self.process.kill()
