@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures `cassport extract` to S3 against `aws s3 cp` of the same bytes, on the same server, in one run.
 
-  s3.py --server versitygw --aws aws [--table DIR] [--binary FILE] [--scratch DIR] [--json FILE]
+  s3.py --server versitygw --aws aws [--tls] [--table DIR] [--binary FILE] [--scratch DIR] [--json FILE]
 
 The server runs on loopback with its files in memory (/dev/shm): `versitygw` (`go install
 github.com/versity/versitygw/cmd/versitygw@latest`) or `s3s-fs` (`cargo install s3s-fs --features binary`), told apart by the
 name of the program. s3s-fs does not say the checksums of parts, so that cassport has to send and compare MD5, which costs more
-than everything else together; versitygw does, as S3 itself. First the table is extracted to a directory: that tree is what `aws s3 cp --recursive` then uploads. `cassport` reads the SSTables,
+than everything else together; versitygw does, as S3 itself. With --tls (versitygw only; needs openssl) both speak HTTPS, as with S3: then
+neither signs the bodies. First the table is extracted to a directory: that tree is what `aws s3 cp --recursive` then uploads. `cassport` reads the SSTables,
 decodes, writes text and uploads it. The two take turns; of three runs each the cheapest counts. After each one the objects
 in the bucket are compared with the tree: names and lengths, and for cassport the manifest's checksums are those the server
 was sent. CPU is that of the client alone; the server's is shown beside it, for it has the same cores.
@@ -41,11 +42,13 @@ def free_port() -> int:
 class Server:
     """A server with an empty bucket."""
 
-    def __init__(self, binary: Path, root: Path) -> None:
+    def __init__(self, binary: Path, root: Path, certificate: tuple[Path, Path] | None) -> None:
         self.root, self.port = root, free_port()
         (root / BUCKET).mkdir(parents=True)
         if binary.name == "versitygw":
             command = [binary, "--quiet", "--access", KEY, "--secret", SECRET, "--region", "us-east-1", "--port", f"127.0.0.1:{self.port}", "posix", root]
+            if certificate:
+                command[1:1] = ["--cert", certificate[0], "--key", certificate[1]]
         else:
             command = [binary, "--host", "127.0.0.1", "--port", self.port, "--access-key", KEY, "--secret-key", SECRET, root]
         self.process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -75,6 +78,18 @@ class Server:
         self.process.wait()
 
 
+def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """For 127.0.0.1, of an authority that both clients are told to trust."""
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2", "-nodes"]
+    authority = ["-keyout", directory / "ca.key", "-out", directory / "ca.pem"]
+    leaf = ["-CA", directory / "ca.pem", "-CAkey", directory / "ca.key", "-keyout", directory / "tls.key", "-out", directory / "tls.pem",
+            "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    for subject, rest in (("/CN=authority", authority), ("/CN=127.0.0.1", leaf)):
+        subprocess.run([*made, "-subj", subject, *map(str, rest)], check=True, stderr=subprocess.DEVNULL)
+    os.environ["AWS_CA_BUNDLE"] = str(directory / "ca.pem")
+    return directory / "tls.pem", directory / "tls.key"
+
+
 def tree(directory: Path) -> dict[str, int]:
     files = (path for path in directory.rglob("*.csv") if path.is_file())
     return {str(path.relative_to(directory)): path.stat().st_size for path in files}
@@ -84,6 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", type=Path, required=True)
     parser.add_argument("--aws", type=Path, required=True)
+    parser.add_argument("--tls", action="store_true")
     parser.add_argument("--table", type=Path, default=Path("/tmp/bench/wide"))
     parser.add_argument("--binary", type=Path, help="default: built from here")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp"))
@@ -101,9 +117,10 @@ def main() -> int:
         measured([*extract, "--output", files], log)
         expected = tree(files)
         size = sum(expected.values())
-        server = Server(arguments.server, Path(memory) / "root")
+        certificate = make_certificate(Path(scratch)) if arguments.tls else None
+        server = Server(arguments.server, Path(memory) / "root", certificate)
         try:
-            endpoint = f"http://127.0.0.1:{server.port}"
+            endpoint = f"{'https' if certificate else 'http'}://127.0.0.1:{server.port}"
             ours = [*extract, "--output", f"s3://{BUCKET}/out", "--s3-endpoint", endpoint, "--s3-path-style"]
             theirs = [arguments.aws, "s3", "cp", "--recursive", "--only-show-errors", "--endpoint-url", endpoint,
                       files, f"s3://{BUCKET}/out"]
