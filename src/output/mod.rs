@@ -31,4 +31,4 @@ pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 pub use record::{RecordWriter, Refusal};
 pub use stats::{ColumnStats, RecordCounters, RecordStats};
 pub use types::{ColumnType, ColumnTypeOverride};
-pub use value::value_json;
+pub use value::{ValueWriter, value_json};
