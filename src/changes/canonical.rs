@@ -1,9 +1,9 @@
 //! Whether the text of a value reads back to the very same bytes.
 
 use crate::cql::CqlType;
-use crate::io::ByteReader;
+use crate::io::{ByteReader, put_uvint};
 
-use super::value::{put_duration, put_uvint};
+use super::value::put_duration;
 
 /// The longest number that is written as digits.
 const MAX_VARINT_LEN: usize = 256 * 1024;

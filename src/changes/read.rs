@@ -166,17 +166,18 @@ impl<'a> ChangeRecordReader<'a> {
         }
     }
 
-    /// Names of the columns in `cells` that `table` does not have.
+    /// Names of the columns in `cells` that `table` does not have and did not have before they were dropped.
     pub fn unknown_columns(&self, table: &TableMetadata) -> Vec<&str> {
         let columns = if self.line.is_static { &table.statics } else { &table.regulars };
         let cells = self.line.cells.iter().flat_map(|cells| &cells.0);
         cells
             .map(|(name, _)| &**name)
             .filter(|name| !columns.iter().any(|column| column.name == *name))
+            .filter(|name| !table.dropped.iter().any(|dropped| dropped.name == *name))
             .collect()
     }
 
-    /// The content of an update of `table`.
+    /// The content of an update of `table`. Cells of columns that it says were dropped are left out.
     pub fn update(&self, table: &Arc<TableMetadata>) -> Outcome<PartitionUpdate> {
         let mut update = Builder { update: PartitionUpdate::new(Arc::clone(table), Vec::new()) };
         update.read(&self.line)?;
@@ -373,6 +374,9 @@ impl Builder {
         let mut placed = Vec::with_capacity(cells.0.len());
         for (name, text) in &cells.0 {
             let Some(at) = columns.iter().position(|column| column.name == *name) else {
+                if table.dropped.iter().any(|dropped| dropped.name == *name) {
+                    continue;
+                }
                 let table = table.qualified_name();
                 return Err(RecordError(format!("{table} has no such column: {name}")));
             };

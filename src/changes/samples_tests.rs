@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::value::{put_duration, put_uvint};
+use super::value::put_duration;
 use crate::cql::{CqlType, UdtType};
+use crate::io::put_uvint;
 use crate::merge::ClusteringOrder;
 use crate::rows::{
     Cell, ClusteringKind, ClusteringValue, ComplexDeletion, CounterShard, DeletionTime,

@@ -6,27 +6,10 @@ use serde_json::value::RawValue;
 
 use super::line::{Entries, Texts};
 use crate::cql::{CqlType, encode_literal};
+use crate::io::{put_svint, put_uvint};
 
 /// Why a value cannot be read.
 pub(super) type Decoded = Result<(), String>;
-
-/// Appends an unsigned variable-length integer (`VIntCoding.writeUnsignedVInt`).
-pub(super) fn put_uvint(out: &mut Vec<u8>, value: u64) {
-    let bits = 64 - value.leading_zeros();
-    let extra = bits.saturating_sub(1) / 7;
-    if extra >= 8 {
-        out.push(0xff);
-        out.extend_from_slice(&value.to_be_bytes());
-        return;
-    }
-    let lead = !(0xff_u64 >> extra) & 0xff;
-    let word = value | lead << (8 * extra);
-    out.extend(word.to_be_bytes().iter().skip(7 - extra as usize));
-}
-
-fn put_svint(out: &mut Vec<u8>, value: i64) {
-    put_uvint(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
-}
 
 /// Appends a duration.
 pub(super) fn put_duration(out: &mut Vec<u8>, months: i32, days: i32, nanos: i64) {

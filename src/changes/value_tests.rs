@@ -54,21 +54,6 @@ proptest! {
 }
 
 #[test]
-fn lengths_have_the_bytes_that_the_reader_reads() {
-    for shift in 0..64 {
-        for value in [1_u64 << shift, (1 << shift) - 1, u64::MAX - (1 << shift)] {
-            let mut out = Vec::new();
-            put_uvint(&mut out, value);
-            let mut r = crate::io::ByteReader::new(&out);
-            assert_eq!(r.read_uvint("").unwrap(), value);
-            assert!(r.is_empty(), "{value}");
-            let small = u64::try_from(out.len()).unwrap();
-            assert_eq!(small, u64::from((64 - value.leading_zeros()).max(1).div_ceil(7).min(9)));
-        }
-    }
-}
-
-#[test]
 fn what_is_no_value_of_a_type_is_an_error() {
     let list = CqlType::List { element: Box::new(CqlType::Int), frozen: true };
     let map =
