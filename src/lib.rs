@@ -6,6 +6,7 @@
 //! cli        the command line
 //! verify     SSTables, outputs, one against the other
 //! extract    plan, splits, workers, seal
+//! changes    change records, their objects
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
 //! merge      partitions, rows, cells of many sources into one; expiry
 //! sstable    Data.db and its companions
@@ -14,6 +15,7 @@
 //! cql        types and their order                         io       bytes and files
 //! ```
 
+pub mod changes;
 pub mod cli;
 pub mod cql;
 pub mod dht;

@@ -10,9 +10,7 @@ use crate::output::manifest::write_json;
 use crate::output::names::agent_file;
 use crate::output::state::{Phase, Status, TablePhase, TableStatus};
 use crate::progress::{Events, Quarantine, clock};
-use crate::store::Store;
-
-use super::claim::host_name;
+use crate::store::{Store, host_name};
 
 /// Listens along, counts for `status.json`, and hands everything on.
 pub(super) struct Tally<'a> {

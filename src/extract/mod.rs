@@ -1,7 +1,6 @@
 //! From a plan to a whole output.
 
 mod budget;
-mod claim;
 mod coverage;
 mod damage;
 mod heartbeat;
@@ -21,9 +20,10 @@ mod sink;
 mod split;
 mod worker;
 
+pub use crate::output::RecordOptions;
 pub use budget::{LEAST_MEMORY, MemoryBudget, OutputMemory};
 pub use coverage::{Claim, CoverageFault, check_coverage};
-pub use options::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
+pub use options::{ExtractOptions, OnCorrupt, OutputTarget};
 pub use overview::{AgentOverview, Overview, overview};
 pub use publish::dms_target;
 pub use replay::{RangeSum, Replay, Tap};

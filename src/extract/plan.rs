@@ -1,13 +1,13 @@
 //! What a run will do: the tables, their SSTables opened, their splits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::dht::TokenRange;
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::open_files_limit;
-use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
+use crate::output::{RecordFormat, RecordOptions};
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
@@ -15,7 +15,7 @@ use crate::sstable::{Component, Partitioner, SstableReader};
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
 use super::open_files::check_open_files;
-use super::options::{ExtractOptions, OnCorrupt, RecordOptions};
+use super::options::{ExtractOptions, OnCorrupt};
 use super::share::{Ownership, Share};
 use super::split::{Split, borders, plan_splits};
 use super::worker::TableJob;
@@ -132,7 +132,7 @@ fn prepare_table(
     warnings: &mut Vec<String>,
 ) -> Result<TablePlan> {
     let table = selected.metadata.clone();
-    let format_options = format_options(&options.records, &table, options.now)?;
+    let format_options = options.records.of_table(&table, options.now)?;
     let format = RecordFormat::new(&table, &format_options)?;
     if let Some((path, why)) = selected.unsupported.first() {
         return Err(DecodeError::new(DecodeErrorKind::Unsupported(why.clone()), 0).in_file(path).map_damage(|d| {
@@ -229,40 +229,6 @@ fn has_strict_liveness(schema: &Schema, table: &TableMetadata) -> bool {
     table.partition_key.iter().chain(&table.clustering).any(|column| !is_base_key(&column.name))
 }
 
-/// Splits `[keyspace.][table.]column` and says whether it is about `table`; then the column.
-fn column_of<'a>(name: &'a str, table: &TableMetadata) -> Option<&'a str> {
-    let parts: Vec<&str> = name.split('.').collect();
-    match parts.as_slice() {
-        [column] => Some(column),
-        [of, column] if *of == table.name => Some(column),
-        [keyspace, of, column] if *keyspace == table.keyspace && *of == table.name => Some(column),
-        _ => None,
-    }
-}
-
-fn has_column(table: &TableMetadata, name: &str) -> bool {
-    table
-        .partition_key
-        .iter()
-        .chain(&table.clustering)
-        .chain(&table.statics)
-        .chain(&table.regulars)
-        .any(|column| column.name == name)
-}
-
-/// Names of `given` that are about a column of `table`, cut down to the column.
-fn names_for<'a>(
-    given: impl IntoIterator<Item = &'a String>,
-    table: &TableMetadata,
-) -> BTreeSet<String> {
-    given
-        .into_iter()
-        .filter_map(|name| column_of(name, table))
-        .filter(|column| has_column(table, column))
-        .map(str::to_owned)
-        .collect()
-}
-
 /// A column option that no selected table has a column for is a mistake.
 fn check_column_options(records: &RecordOptions, selection: &Selection) -> Result<()> {
     let options = [
@@ -273,9 +239,8 @@ fn check_column_options(records: &RecordOptions, selection: &Selection) -> Resul
     ];
     for (option, names) in options {
         for name in names {
-            let known = selection.tables.iter().any(|t| {
-                column_of(name, &t.metadata).is_some_and(|column| has_column(&t.metadata, column))
-            });
+            let known =
+                selection.tables.iter().any(|t| RecordOptions::names_column_of(name, &t.metadata));
             if !known {
                 return Err(Error::Usage {
                     what: format!("{option} names {name}, which no selected table has"),
@@ -287,38 +252,4 @@ fn check_column_options(records: &RecordOptions, selection: &Selection) -> Resul
         }
     }
     Ok(())
-}
-
-/// The record options of one table.
-pub(crate) fn format_options(
-    records: &RecordOptions,
-    table: &TableMetadata,
-    now: i64,
-) -> Result<FormatOptions> {
-    let include = names_for(&records.include_columns, table);
-    let mut column_types = BTreeMap::new();
-    for (name, text) in &records.column_types {
-        if let Some(column) = column_of(name, table).filter(|column| has_column(table, column)) {
-            column_types.insert(column.to_owned(), text.parse::<ColumnTypeOverride>()?);
-        }
-    }
-    let rename = records
-        .rename
-        .iter()
-        .filter_map(|(name, to)| Some((column_of(name, table)?.to_owned(), to.clone())))
-        .filter(|(column, _)| has_column(table, column))
-        .collect();
-    Ok(FormatOptions {
-        profile: records.profile,
-        metadata: records.metadata,
-        writetime: records.writetime,
-        expires_column: records.expires_column.clone(),
-        include: (!include.is_empty()).then_some(include),
-        exclude: names_for(&records.exclude_columns, table),
-        rename,
-        column_types,
-        json_numbers: records.json_numbers,
-        null_token: None,
-        now,
-    })
 }

@@ -17,9 +17,8 @@ use crate::output::state::{Phase, StateFile};
 use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
 use crate::schema::write_schema;
 use crate::store::s3::S3Options;
-use crate::store::{Location, PutOutcome, Store};
+use crate::store::{Claim, Location, PutOutcome, Store};
 
-use super::claim::Claim;
 use super::heartbeat::{Tally, write_status};
 use super::identity::{run_info, source_fingerprint};
 use super::manifest::manifest_table;
@@ -94,22 +93,8 @@ impl Here<'_> {
         cancel: &AtomicI32,
         events: &dyn Events,
     ) -> Result<Option<Claim>> {
-        // Whether conditions hold may only turn out at the first one.
-        let taken = match store.is_conditional() {
-            true => Some(Claim::take(store, self.agent, self.options.heartbeat, cancel, events)),
-            false => None,
-        };
-        match taken {
-            Some(taken) if store.is_conditional() => taken.map(Some),
-            Some(_) | None => {
-                events.warning(&format!(
-                    "{} has no conditional writes: nothing keeps two processes from being agent {} at once; start only one",
-                    self.location, self.agent
-                ));
-                store.delete(&agent_file(self.agent, "claim.json"))?;
-                Ok(None)
-            }
-        }
+        let (name, part) = (agent_file(self.agent, "claim.json"), format!("agent {}", self.agent));
+        Claim::take(store, &name, &part, self.options.heartbeat, cancel, events)
     }
 
     fn already_complete(
@@ -129,7 +114,7 @@ impl Here<'_> {
         if self.store.head(&state)?.is_some() {
             self.store.delete(&state)?;
         }
-        Claim::remove_if_gone(self.store, self.agent)?;
+        Claim::remove_if_gone(self.store, &agent_file(self.agent, "claim.json"))?;
         if run.agents == 1 && self.store.get(COMPLETE)?.is_none() {
             self.store.clean_temporaries(OWN)?;
             let dms = dms_target(place, &self.options.s3);

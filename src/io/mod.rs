@@ -6,9 +6,11 @@ mod file;
 mod mmap;
 mod open_files;
 mod reader;
+mod writer;
 
 pub use atomic::replace_file;
 pub use file::{InputFile, ReadMode};
 pub use mmap::MappedFile;
 pub use open_files::{open_files_limit, raise_open_files_limit};
 pub use reader::ByteReader;
+pub use writer::{put_svint, put_uvint};

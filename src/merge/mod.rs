@@ -3,8 +3,10 @@
 //!
 //! * [`PartitionMerge`] finds the partitions that several sources share.
 //! * `unfiltereds` walks the rows and range tombstones of one such partition.
+//! * [`combine`] makes one update of several and keeps every deletion, for what is merged again later.
 //! * `reconcile` decides between cells, `purge` what a reader at the clock sees.
 
+mod combine;
 mod heap;
 mod order;
 mod partitions;
@@ -20,6 +22,7 @@ mod model_tests;
 #[cfg(test)]
 mod rule_tests;
 
+pub use combine::{UpdateCombiner, combine};
 pub use order::ClusteringOrder;
 pub use partitions::{PartitionMerge, RowSink};
 pub use purge::MergeBooks;

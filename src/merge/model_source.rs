@@ -576,3 +576,10 @@ impl PartitionSource for MemorySource {
         Ok(())
     }
 }
+
+/// A table with one clustering column (int), and the columns of [`shape`] that are no counters.
+pub(super) fn plain_shape() -> Shape {
+    let mut shape = shape(&mut Tape { choices: &[], at: 0 });
+    shape.clustering = vec![(CqlType::Int, INTS, false)];
+    shape
+}

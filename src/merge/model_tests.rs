@@ -7,45 +7,44 @@ use proptest::prelude::*;
 
 use super::model_source::{
     DECIMALS, FAR, INTS, KEYS, ModelCell, ModelPartition, ModelRow, ModelSource, NEVER, NOW, Place,
-    Shape, Tape, VALUES, is_shadowable, memory_source, metadata, shape,
+    Shape, Tape, VALUES, is_shadowable, memory_source, metadata, plain_shape, shape,
 };
 use super::{MergeBooks, PartitionMerge, RowSink, TieBreak};
-use crate::cql::CqlType;
 use crate::dht::Token;
 use crate::error::Result;
 use crate::rows::{LivenessInfo, LocalDeletionTime, NO_TTL, RowView, counter_total};
 
-type ColumnCell = (u16, FoundCell);
+pub(super) type ColumnCell = (u16, FoundCell);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct FoundCell {
-    timestamp: i64,
-    ttl: i32,
-    ldt: i64,
-    path: Vec<u8>,
-    value: Vec<u8>,
+pub(super) struct FoundCell {
+    pub(super) timestamp: i64,
+    pub(super) ttl: i32,
+    pub(super) ldt: i64,
+    pub(super) path: Vec<u8>,
+    pub(super) value: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct FoundRow {
-    clustering: Vec<Option<Vec<u8>>>,
-    liveness: LivenessInfo,
-    cells: Vec<ColumnCell>,
+pub(super) struct FoundRow {
+    pub(super) clustering: Vec<Option<Vec<u8>>>,
+    pub(super) liveness: LivenessInfo,
+    pub(super) cells: Vec<ColumnCell>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct FoundPartition {
-    token: i64,
-    key: Vec<u8>,
-    static_row: Option<FoundRow>,
-    rows: Vec<FoundRow>,
+pub(super) struct FoundPartition {
+    pub(super) token: i64,
+    pub(super) key: Vec<u8>,
+    pub(super) static_row: Option<FoundRow>,
+    pub(super) rows: Vec<FoundRow>,
 }
 
 #[derive(Debug, Default)]
-struct Collect {
-    partitions: Vec<FoundPartition>,
-    static_seen: bool,
-    inside: bool,
+pub(super) struct Collect {
+    pub(super) partitions: Vec<FoundPartition>,
+    pub(super) static_seen: bool,
+    pub(super) inside: bool,
 }
 
 fn found_row(view: RowView<'_>) -> FoundRow {
@@ -455,13 +454,6 @@ proptest! {
     ) {
         check_case(&choices);
     }
-}
-
-/// A table with one clustering column (int), and the columns of [`shape`] that are no counters.
-fn plain_shape() -> Shape {
-    let mut shape = shape(&mut Tape { choices: &[], at: 0 });
-    shape.clustering = vec![(CqlType::Int, INTS, false)];
-    shape
 }
 
 fn one_row(row: ModelRow) -> ModelSource {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::cql::{CqlType, compare_values};
 use crate::rows::{ClusteringValue, RowView};
-use crate::schema::{ColumnMetadata, TableMetadata};
+use crate::schema::TableMetadata;
 
 /// Compares clusterings and cell paths of one table (`ClusteringComparator`, `ColumnMetadata.cellPathComparator`).
 #[derive(Debug, Clone)]
@@ -29,25 +29,13 @@ fn is_known(cql_type: &CqlType) -> bool {
     }
 }
 
-fn path_type(column: &ColumnMetadata) -> CqlType {
-    match &column.cql_type {
-        // The path of a list element is a time uuid that orders the list.
-        CqlType::List { .. } => CqlType::Timeuuid,
-        CqlType::Set { element, .. } => (**element).clone(),
-        CqlType::Map { key, .. } => (**key).clone(),
-        // The path of a field is its index as a 16-bit number.
-        CqlType::Udt { .. } => CqlType::Smallint,
-        _ => CqlType::Blob,
-    }
-}
-
 impl ClusteringOrder {
     /// The order of `table`.
     pub fn new(table: &TableMetadata) -> Self {
         Self {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
-            static_paths: table.statics.iter().map(path_type).collect(),
-            regular_paths: table.regulars.iter().map(path_type).collect(),
+            static_paths: table.statics.iter().map(|c| c.cql_type.cell_path_type()).collect(),
+            regular_paths: table.regulars.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             is_known: table.clustering.iter().all(|column| is_known(&column.cql_type)),
         }
     }

@@ -10,7 +10,7 @@ use crate::rows::{
 };
 
 use super::order::ClusteringOrder;
-use super::purge::MergeBooks;
+use super::purge::{MergeBooks, row_deletion};
 
 /// Rule for two cells with the same write time (CASSANDRA-14592), chosen by the node's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,34 @@ impl MergedRow {
         active: DeletionTime,
         books: &mut MergeBooks,
     ) -> Result<()> {
+        self.merge_versions(rules, is_static, count, version, row_deletion, active, books)
+    }
+
+    /// The same, but what a shadowable deletion covers stays: whether the deletion holds depends on versions not seen yet.
+    pub(super) fn merge_keeping_shadowable<'a>(
+        &mut self,
+        rules: &RowMerge,
+        is_static: bool,
+        count: usize,
+        version: impl Fn(usize) -> (RowView<'a>, u16),
+        active: DeletionTime,
+        books: &mut MergeBooks,
+    ) -> Result<()> {
+        let holds = |row: &Row| if row.shadowable { DeletionTime::LIVE } else { row.deletion };
+        self.merge_versions(rules, is_static, count, version, holds, active, books)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "two callers, above")]
+    fn merge_versions<'a>(
+        &mut self,
+        rules: &RowMerge,
+        is_static: bool,
+        count: usize,
+        version: impl Fn(usize) -> (RowView<'a>, u16),
+        holds: impl Fn(&Row) -> DeletionTime,
+        active: DeletionTime,
+        books: &mut MergeBooks,
+    ) -> Result<()> {
         self.row.clear();
         self.data.clear();
         self.shadowed = false;
@@ -173,7 +201,7 @@ impl MergedRow {
         }
         self.row.liveness = liveness;
         self.row.has_times = liveness.ttl != NO_TTL;
-        let deletion = super::purge::row_deletion(&self.row).max(active);
+        let deletion = holds(&self.row).max(active);
         loop {
             let mut column: Option<u16> = None;
             for (i, (&head, &complex_head)) in

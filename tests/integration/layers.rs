@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::repository;
 
 /// Each module and what it may use besides `error` and `progress`.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("io", &[]),
     ("cql", &["io"]),
     ("dht", &["cql"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("discover", &["merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
     ("output", &["rows", "schema", "cql", "dht", "io"]),
     ("store", &["io"]),
+    ("changes", &["output", "rows", "schema", "cql", "dht", "io"]),
     (
         "extract",
         &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"],

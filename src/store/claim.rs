@@ -1,4 +1,4 @@
-//! `claim.json`: of each agent's number there is one living process.
+//! `claim.json`: of each agent's number, and of the sequencer, there is one living process.
 //!
 //! Its holder rewrites it at an interval, on condition that nobody else did. Whoever finds one watches it: a holder on the same
 //! machine that is gone is replaced at once, another one when it has missed three beats. So no clocks are compared, and a
@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::output::manifest::{FORMAT_VERSION, read_json, write_json};
-use crate::output::names::agent_file;
 use crate::progress::{Events, clock};
-use crate::store::{ObjectVersion, PutOutcome, ReplaceOutcome, Store};
+
+use super::object::{ObjectVersion, PutOutcome, ReplaceOutcome, Store};
+
+/// Version of the claim's own format.
+const FORMAT_VERSION: u32 = 1;
 
 /// Beats that a holder may miss.
 const MISSED: u32 = 3;
@@ -53,6 +55,26 @@ impl Holder {
         }
     }
 
+    fn to_json(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::Bug(format!("cannot write JSON: {error}")))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    fn parse(location: &str, bytes: &[u8]) -> Result<Self> {
+        let refused = |what: String| Error::Refused {
+            what: format!("{location} {what}"),
+            hint: Some("remove it if no process of this output is running".to_owned()),
+        };
+        let holder: Self = serde_json::from_slice(bytes)
+            .map_err(|error| refused(format!("is not a claim: {error}")))?;
+        if holder.format_version != FORMAT_VERSION {
+            return Err(refused(format!("has format version {}", holder.format_version)));
+        }
+        Ok(holder)
+    }
+
     /// True if it can be known from here that the process is gone.
     fn is_gone(&self) -> bool {
         !self.machine.is_empty()
@@ -62,7 +84,7 @@ impl Holder {
 }
 
 /// What this machine calls itself.
-pub(super) fn host_name() -> String {
+pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
@@ -83,25 +105,53 @@ fn process_started(pid: u32) -> Option<u64> {
     behind.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// This process's claim on an agent's number.
-pub(super) struct Claim {
+/// This process's claim on a part of an output.
+pub struct Claim {
     store: Arc<dyn Store>,
     name: String,
     held: Mutex<(Holder, ObjectVersion)>,
 }
 
 impl Claim {
-    /// Takes the number, at once if it is free; else after watching its holder for as long as three beats of `interval`.
-    pub(super) fn take(
+    /// Takes the claim `name` on `part` ("agent 3", "the sequencer"), at once if it is free; else after watching its holder
+    /// for as long as three beats of `interval`. None, with a word to the user, where the store has no conditional writes.
+    pub fn take(
         store: &Arc<dyn Store>,
-        agent: u32,
+        name: &str,
+        part: &str,
+        interval: Duration,
+        cancel: &AtomicI32,
+        events: &dyn Events,
+    ) -> Result<Option<Self>> {
+        // Whether conditions hold may only turn out at the first one.
+        let taken = match store.is_conditional() {
+            true => Some(Self::take_conditional(store, name, part, interval, cancel, events)),
+            false => None,
+        };
+        match taken {
+            Some(taken) if store.is_conditional() => taken.map(Some),
+            Some(_) | None => {
+                events.warning(&format!(
+                    "{} has no conditional writes: nothing keeps two processes from being {part} at once; start only one",
+                    store.location("")
+                ));
+                store.delete(name)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn take_conditional(
+        store: &Arc<dyn Store>,
+        name: &str,
+        part: &str,
         interval: Duration,
         cancel: &AtomicI32,
         events: &dyn Events,
     ) -> Result<Self> {
-        let name = agent_file(agent, "claim.json");
+        let name = name.to_owned();
         let mine = Holder::this_process();
-        let bytes = write_json(&mine)?;
+        let bytes = mine.to_json()?;
         let mut watched: Option<(ObjectVersion, Instant)> = None;
         loop {
             if let PutOutcome::Created(_) = store.put_if_absent(&name, &bytes)? {
@@ -113,10 +163,10 @@ impl Claim {
                 // The reply to our own request was lost.
                 return Ok(Self::of(store, name, mine, found.version));
             }
-            let holder: Holder = read_json(&store.location(&name), &found.bytes)?;
+            let holder = Holder::parse(&store.location(&name), &found.bytes)?;
             let since = match &watched {
                 Some((version, since)) if *version == found.version => *since,
-                Some(_) => return Err(taken(agent, &holder)),
+                Some(_) => return Err(taken(part, &holder)),
                 None => Instant::now(),
             };
             if holder.is_gone() || since.elapsed() >= interval * MISSED {
@@ -124,12 +174,12 @@ impl Claim {
                     ReplaceOutcome::Replaced(version) => {
                         return Ok(Self::of(store, name, mine, version));
                     }
-                    ReplaceOutcome::Changed => return Err(taken(agent, &holder)),
+                    ReplaceOutcome::Changed => return Err(taken(part, &holder)),
                 }
             }
             if watched.is_none() {
                 events.warning(&format!(
-                    "agent {agent} is claimed by process {} on {}; waiting {} s to see whether it still lives",
+                    "{part} is claimed by process {} on {}; waiting {} s to see whether it still lives",
                     holder.pid,
                     holder.host,
                     (interval * MISSED).as_secs()
@@ -144,16 +194,15 @@ impl Claim {
     }
 
     /// Removes the claim of a process on this machine that ended between its last word and the release.
-    pub(super) fn remove_if_gone(store: &dyn Store, agent: u32) -> Result<()> {
-        let name = agent_file(agent, "claim.json");
-        let Some(found) = store.get_versioned(&name)? else { return Ok(()) };
-        let holder: Holder = read_json(&store.location(&name), &found.bytes)?;
+    pub fn remove_if_gone(store: &dyn Store, name: &str) -> Result<()> {
+        let Some(found) = store.get_versioned(name)? else { return Ok(()) };
+        let holder = Holder::parse(&store.location(name), &found.bytes)?;
         if holder.is_gone() && store.is_conditional() {
-            let mine = write_json(&Holder::this_process())?;
+            let mine = Holder::this_process().to_json()?;
             if let ReplaceOutcome::Replaced(_) =
-                store.put_if_unchanged(&name, &mine, &found.version)?
+                store.put_if_unchanged(name, &mine, &found.version)?
             {
-                store.delete(&name)?;
+                store.delete(name)?;
             }
         }
         Ok(())
@@ -164,12 +213,12 @@ impl Claim {
     }
 
     /// Says that this process lives; an error if another one has taken the number.
-    pub(super) fn beat(&self) -> Result<()> {
+    pub fn beat(&self) -> Result<()> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let (holder, version) = &mut *held;
         holder.beat += 1;
         holder.heartbeat = clock::now().to_string();
-        match self.store.put_if_unchanged(&self.name, &write_json(&*holder)?, version)? {
+        match self.store.put_if_unchanged(&self.name, &holder.to_json()?, version)? {
             ReplaceOutcome::Replaced(next) => {
                 *version = next;
                 Ok(())
@@ -185,20 +234,20 @@ impl Claim {
     }
 
     /// Gives the number up, if it is still this process's.
-    pub(super) fn release(self) -> Result<()> {
+    pub fn release(self) -> Result<()> {
         self.beat()?;
         self.store.delete(&self.name)
     }
 }
 
-fn taken(agent: u32, holder: &Holder) -> Error {
+fn taken(part: &str, holder: &Holder) -> Error {
     Error::Refused {
         what: format!(
-            "agent {agent} of this output is being run by process {} on {}",
+            "{part} of this output is being run by process {} on {}",
             holder.pid, holder.host
         ),
         hint: Some(
-            "one process per agent: let that one finish or stop it, or write to another --output"
+            "one process for each part: let that one finish or stop it, or write to another --output"
                 .into(),
         ),
     }
@@ -210,6 +259,10 @@ mod tests {
     use crate::progress::NoEvents;
     use crate::store::LocalStore;
 
+    fn name(agent: u32) -> String {
+        format!("{agent}/claim.json")
+    }
+
     const INTERVAL: Duration = Duration::from_millis(40);
 
     fn store() -> (tempfile::TempDir, Arc<dyn Store>) {
@@ -219,13 +272,15 @@ mod tests {
     }
 
     fn take(store: &Arc<dyn Store>, agent: u32) -> Result<Claim> {
-        Claim::take(store, agent, INTERVAL, &AtomicI32::new(0), &NoEvents)
+        let part = format!("agent {agent}");
+        Claim::take(store, &name(agent), &part, INTERVAL, &AtomicI32::new(0), &NoEvents)
+            .map(Option::unwrap)
     }
 
     fn put(store: &Arc<dyn Store>, change: impl FnOnce(&mut Holder)) {
         let mut holder = Holder::this_process();
         change(&mut holder);
-        store.put(&agent_file(3, "claim.json"), &write_json(&holder).unwrap()).unwrap();
+        store.put(&name(3), &holder.to_json().unwrap()).unwrap();
     }
 
     #[test]
@@ -262,8 +317,8 @@ mod tests {
             let (_directory, store) = store();
             put(&store, change);
             let start = Instant::now();
-            Claim::take(&store, 3, Duration::from_secs(3600), &AtomicI32::new(0), &NoEvents)
-                .unwrap();
+            let (hour, go) = (Duration::from_secs(3600), AtomicI32::new(0));
+            Claim::take(&store, &name(3), "agent 3", hour, &go, &NoEvents).unwrap();
             assert!(start.elapsed() < Duration::from_secs(60));
         }
     }
@@ -287,7 +342,7 @@ mod tests {
         assert!(error.contains("no longer this process's"), "{error}");
         // And it does not take away what is not its own.
         assert!(claim.release().is_err());
-        assert!(store.get(&agent_file(3, "claim.json")).unwrap().is_some());
+        assert!(store.get(&name(3)).unwrap().is_some());
     }
 
     #[test]
@@ -295,7 +350,8 @@ mod tests {
         let (_directory, store) = store();
         put(&store, |holder| holder.machine = "elsewhere".into());
         let cancel = AtomicI32::new(15);
-        let waited = Claim::take(&store, 3, Duration::from_secs(3600), &cancel, &NoEvents);
+        let hour = Duration::from_secs(3600);
+        let waited = Claim::take(&store, &name(3), "agent 3", hour, &cancel, &NoEvents);
         assert!(matches!(waited.map(drop), Err(Error::Stopped(15))));
     }
 }
