@@ -1,0 +1,24 @@
+//! The commit log: segments of 2.1 to 5.0 (versions 4 to 8), those of `cdc_raw` included, and the mutations in them.
+//!
+//! [`SegmentReader`] goes through one segment, also while it is written; how far it may is a [`Bound`], in `cdc_raw` from
+//! [`CdcIndex`].
+
+mod cdc_index;
+mod descriptor;
+mod encryption;
+mod java_object;
+mod key_store;
+mod position;
+mod section;
+mod segment;
+mod step;
+
+#[cfg(test)]
+mod encoder;
+
+pub use cdc_index::CdcIndex;
+pub use descriptor::{CommitLogDescriptor, EncryptionParameters, LogVersion};
+pub use encryption::EncryptionKeys;
+pub use position::{CommitLogPosition, SegmentName};
+pub use segment::SegmentReader;
+pub use step::{Bound, DamageExtent, SegmentDamage, SegmentStep, WaitFor};
