@@ -1,13 +1,15 @@
 //! The commit log: segments of 2.1 to 5.0 (versions 4 to 8), those of `cdc_raw` included, and the mutations in them.
 //!
 //! [`SegmentReader`] goes through one segment, also while it is written; how far it may is a [`Bound`], in `cdc_raw` from
-//! [`CdcIndex`]. [`MutationDecoder`] makes the updates of 3.0 and later out of an entry.
+//! [`CdcIndex`]. [`MutationDecoder`] makes the updates of 3.0 and later out of an entry, [`decode_legacy_mutation`]
+//! the cells of 2.1 and 2.2.
 
 mod cdc_index;
 mod descriptor;
 mod encryption;
 mod java_object;
 mod key_store;
+mod legacy_mutation;
 mod mutation;
 mod position;
 mod section;
@@ -21,6 +23,9 @@ mod encoder;
 pub use cdc_index::CdcIndex;
 pub use descriptor::{CommitLogDescriptor, EncryptionParameters, LogVersion};
 pub use encryption::EncryptionKeys;
+pub use legacy_mutation::{
+    LegacyCell, LegacyMutation, LegacyRange, LegacyUpdate, decode_legacy_mutation,
+};
 pub use mutation::{Mutation, MutationDecoder, MutationError, MutationPeek, TableLookup};
 pub use position::{CommitLogPosition, SegmentName};
 pub use segment::SegmentReader;

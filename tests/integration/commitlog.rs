@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cassport::commitlog::{
-    Bound, DamageExtent, EncryptionKeys, LogVersion, MutationDecoder, SegmentReader, SegmentStep,
+    Bound, DamageExtent, EncryptionKeys, MutationDecoder, SegmentReader, SegmentStep,
+    decode_legacy_mutation,
 };
 use cassport::discover::system_tables;
 use cassport::rows::UpdateContent;
@@ -81,8 +82,10 @@ fn replay(directory: &Path, keys: &EncryptionKeys) -> Replay {
                     assert!(end > last, "{end} after {last}");
                     last = end;
                     replay.entries += 1;
-                    if version >= LogVersion::V30 {
+                    if version.has_rows() {
                         decode_rows(&mut decoder, payload, &known, own, &mut replay);
+                    } else {
+                        decode_cells(payload, own, &mut replay);
                     }
                 }
                 SegmentStep::Damage(damage) => match damage.extent {
@@ -121,6 +124,15 @@ fn decode_rows(
     }
 }
 
+fn decode_cells(payload: &[u8], own: TableId, replay: &mut Replay) {
+    // All of them, so that every table's cells are read to the last byte.
+    let mutation = decode_legacy_mutation(payload, &|_| true).unwrap();
+    for update in mutation.updates.iter().filter(|update| update.table == own) {
+        let named = update.cells.iter().filter(|c| c.name.of(&update.data).starts_with(b"name"));
+        named.for_each(|cell| replay.add(cell.value.of(&update.data)));
+    }
+}
+
 fn check(name: &str, keys: &EncryptionKeys, expected: (u64, u64, u64)) {
     let Some(directory) = shared(&format!("fixtures/apache-cassandra/legacy-commitlog/{name}"))
     else {
@@ -148,4 +160,32 @@ fn logs_of_3_0_and_4_0_hold_what_cassandra_says() {
     check("3.0.13-encrypted", &none, (1480, 0, 0));
     check("3.0.29-encrypted", &none, (176, 0, 0));
     check("4.0.11-encrypted", &none, (358, 0, 0));
+}
+
+#[test]
+fn logs_of_2_1_and_2_2_hold_what_cassandra_says() {
+    let none = EncryptionKeys::none();
+    check("2.1", &none, (5243, 0, 0));
+    check("2.2", &none, (6449, 0, 0));
+    check("2.2-lz4", &none, (6134, 0, 0));
+    check("2.2-snappy", &none, (6133, 0, 0));
+}
+
+/// What Cassandra itself replays of them when it is told to ignore errors.
+#[test]
+fn damaged_logs_lose_what_is_damaged_and_no_more() {
+    let none = EncryptionKeys::none();
+    check("2.2-lz4-truncated", &none, (6119, 0, 1));
+    check("2.2-lz4-bitrot", &none, (6133, 1, 0));
+    check("2.2-lz4-bitrot2", &none, (6119, 0, 1));
+}
+
+/// With the key store of Cassandra's tests, which is to be beside the fixture.
+#[test]
+fn an_encrypted_log_of_3_4_holds_what_cassandra_says() {
+    let store = "fixtures/apache-cassandra/legacy-commitlog/3.4-encrypted/cassandra.keystore";
+    let Some(store) = shared(store) else { return };
+    let keys = EncryptionKeys::from_jceks(&store, "cassandra", None).unwrap();
+    assert_eq!(keys.aliases().collect::<Vec<_>>(), ["testing:1", "testing:2"]);
+    check("3.4-encrypted", &keys, (14_562, 0, 0));
 }
