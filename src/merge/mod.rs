@@ -6,7 +6,6 @@
 //! * `reconcile` decides between cells, `purge` what a reader at the clock sees.
 
 mod heap;
-mod order;
 mod partitions;
 mod purge;
 mod reconcile;
@@ -20,7 +19,7 @@ mod model_tests;
 #[cfg(test)]
 mod rule_tests;
 
-pub use order::ClusteringOrder;
+pub use crate::rows::ClusteringOrder;
 pub use partitions::{PartitionMerge, RowSink};
 pub use purge::MergeBooks;
 pub use reconcile::TieBreak;
