@@ -16,9 +16,9 @@ use crate::rows::{
 use crate::schema::TableMetadata;
 
 use super::heap::SourceHeap;
-use super::order::ClusteringOrder;
 use super::purge::MergeBooks;
 use super::reconcile::{MergedRow, RowMerge, TieBreak};
+use crate::rows::ClusteringOrder;
 
 /// So many updates are combined at once; more of them in rounds. A merge of the cells of one row looks at all versions for
 /// each of its cells, which for a hundred thousand of them would never end.

@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::support::repository;
 
 /// Each module and what it may use besides `error` and `progress`.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: &[(&str, &[&str])] = &[
     ("io", &[]),
     ("cql", &["io"]),
     ("dht", &["cql"]),
     ("schema", &["cql"]),
     ("rows", &["schema", "cql", "dht", "io"]),
-    ("sstable", &["rows", "schema", "cql", "dht", "io"]),
+    ("commitlog", &["rows", "schema", "cql", "dht", "io"]),
+    ("sstable", &["commitlog", "rows", "schema", "cql", "dht", "io"]),
     ("merge", &["rows", "schema", "cql", "dht"]),
     ("discover", &["merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
     ("output", &["rows", "schema", "cql", "dht", "io"]),
@@ -59,7 +60,7 @@ fn used_modules(directory: &Path, out: &mut BTreeSet<(String, String)>) {
 #[test]
 fn no_module_uses_one_above_it() {
     let mut wrong = Vec::new();
-    for (module, allowed) in ALLOWED {
+    for &(module, allowed) in ALLOWED {
         let mut used = BTreeSet::new();
         used_modules(&repository("src").join(module), &mut used);
         for (other, file) in used {
