@@ -7,6 +7,7 @@
 //! verify     SSTables, outputs, one against the other
 //! extract    plan, splits, workers, seal
 //! changes    change records, their objects
+//! stored     stored rows by key, incremental backups
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
 //! merge      partitions, rows, cells of many sources into one; expiry
 //! sstable    Data.db and its companions
@@ -32,6 +33,7 @@ pub mod rows;
 pub mod schema;
 pub mod sstable;
 pub mod store;
+pub mod stored;
 pub mod verify;
 
 pub use error::{Error, ErrorClass, Result};

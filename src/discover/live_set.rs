@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::txn_log::{Outcome, Record, RecordKind, TransactionLog, is_log_name, log_error};
-use crate::error::{Error, Result};
+use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::sstable::{Component, Descriptor};
 
 /// How often a directory that changes under us is listed before we take what we have.
@@ -326,6 +326,24 @@ pub(super) fn live_set(
         };
         if is_last || same_names(&listing, &list(directories, only)?) {
             return sort_out(listing, &verdicts);
+        }
+    }
+}
+
+/// The live SSTables in the folders of one table of a running node, in order of their ids; a folder that is not there has none.
+pub fn list_live_sstables(folders: &[PathBuf]) -> Result<Vec<LiveSstable>> {
+    let there: Vec<PathBuf> = folders.iter().filter(|folder| folder.is_dir()).cloned().collect();
+    Ok(live_set(&there, true, None)?.live)
+}
+
+/// The SSTables in folders of incremental backups, in order of their ids; those of which not all files are there yet as well.
+pub fn list_backups(folders: &[PathBuf]) -> Result<Vec<LiveSstable>> {
+    let there: Vec<PathBuf> = folders.iter().filter(|folder| folder.is_dir()).cloned().collect();
+    let set = live_set(&there, false, None)?;
+    match set.unsupported.into_iter().next() {
+        None => Ok(set.live),
+        Some((path, reason)) => {
+            Err(DecodeError::new(DecodeErrorKind::Unsupported(reason), 0).in_file(&path))
         }
     }
 }

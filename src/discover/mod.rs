@@ -22,7 +22,7 @@ mod txn_log;
 pub use data_dir::{DataDirs, OtherData, ScanOptions, TableDir};
 pub use header_schema::header_schema;
 pub use host::HostInfo;
-pub use live_set::{Leftovers, LiveSstable};
+pub use live_set::{Leftovers, LiveSstable, list_backups, list_live_sstables};
 pub use options::{InputOptions, NodeDirs};
 pub use raw_row::{RawRow, RawValue, SystemTables};
 pub use ring::KnownRing;

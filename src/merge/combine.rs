@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
+use crate::error::{DecodeError, Error, Result};
 use crate::rows::{
     ClusteringKind, ClusteringValue, DeletionTime, LivenessInfo, Marker, PartitionUpdate, Row,
     RowView, Span, UpdateContent,
@@ -69,6 +69,11 @@ impl UpdateCombiner {
         }
     }
 
+    /// From now on by this clock (seconds).
+    pub fn set_now(&mut self, now: i64) {
+        self.rules.now = now;
+    }
+
     /// The order of rows of the table.
     pub fn order(&self) -> &ClusteringOrder {
         &self.rules.order
@@ -104,7 +109,8 @@ impl UpdateCombiner {
             .filter_map(|u| u.static_row.as_ref().map(|row| RowView { row, data: &u.data }))
             .collect();
         if !statics.is_empty() {
-            let static_row = self.merge_row(&statics, true, out.deletion, &mut out.data)?;
+            let deletion = out.deletion;
+            let static_row = self.merge_row(&statics, true, deletion, &mut out)?;
             out.static_row = static_row.filter(|row| !says_nothing(row));
         }
         self.heap.clear();
@@ -130,10 +136,8 @@ impl UpdateCombiner {
                 let versions: Vec<_> =
                     self.group.iter().filter_map(|&i| self.at(updates, i)).collect();
                 let active = out.deletion.max(written);
-                let mut data = std::mem::take(&mut out.data);
-                let row = self.merge_row(&versions, false, active, &mut data);
-                out.data = data;
-                if let Some(row) = row?.filter(|row| !says_nothing(row)) {
+                let row = self.merge_row(&versions, false, active, &mut out)?;
+                if let Some(row) = row.filter(|row| !says_nothing(row)) {
                     self.check_order(&out, RowView { row: &row, data: &out.data }, 0)?;
                     out.content.push(UpdateContent::Row(row));
                 }
@@ -217,15 +221,6 @@ impl UpdateCombiner {
             }
         }
         self.check_order(out, place, side)?;
-        let mut row = Row::EMPTY;
-        for value in &place.row.clustering {
-            row.clustering.push(match value {
-                ClusteringValue::Null => ClusteringValue::Null,
-                ClusteringValue::Value(span) => {
-                    ClusteringValue::Value(append(&mut out.data, span.of(place.data))?)
-                }
-            });
-        }
         let kind = match (before.is_live(), after.is_live(), side < 0) {
             (true, _, true) => ClusteringKind::InclStartBound,
             (true, _, false) => ClusteringKind::ExclStartBound,
@@ -235,8 +230,7 @@ impl UpdateCombiner {
             (false, false, false) => ClusteringKind::InclEndExclStartBoundary,
         };
         let marker = Marker { kind, end: before, start: after };
-        out.content.push(UpdateContent::Marker(marker, row));
-        Ok(())
+        out.push_marker(marker, place)
     }
 
     /// What is appended to `out` must come after what is there: otherwise an update's rows were out of order.
@@ -258,13 +252,13 @@ impl UpdateCombiner {
         Err(DecodeError::invalid(what, 0).in_file("(in memory)".as_ref()))
     }
 
-    /// The versions of a row as one, its bytes appended to `data`; without what `active` or its own deletions cover.
+    /// The versions of a row as one, its bytes appended to those of `out`; without what `active` or its own deletions cover.
     fn merge_row(
         &mut self,
         versions: &[RowView<'_>],
         is_static: bool,
         active: DeletionTime,
-        data: &mut Vec<u8>,
+        out: &mut PartitionUpdate,
     ) -> Result<Option<Row>> {
         let Some(&first) = versions.first() else { return Ok(None) };
         let mut not_counted = MergeBooks::default();
@@ -278,7 +272,7 @@ impl UpdateCombiner {
             active,
             &mut not_counted,
         )?;
-        let base = append(data, &merged.data)?.start;
+        let base = out.append(&merged.data)?.start;
         let mut row = merged.row.clone();
         let moved = |span: Span| Span { start: span.start + base, ..span };
         for value in &mut row.clustering {
@@ -306,19 +300,6 @@ fn says_nothing(row: &Row) -> bool {
         && row.deletion.is_live()
         && row.complex.is_empty()
         && row.cells.is_empty()
-}
-
-fn append(data: &mut Vec<u8>, bytes: &[u8]) -> Result<Span> {
-    let (start, len) = (u32::try_from(data.len()), u32::try_from(bytes.len()));
-    data.extend_from_slice(bytes);
-    match (start, len) {
-        (Ok(start), Ok(len)) if u32::try_from(data.len()).is_ok() => Ok(Span { start, len }),
-        _ => {
-            let words = "one partition has more than 4 GiB of changes".to_owned();
-            let kind = DecodeErrorKind::Unsupported(words);
-            Err(DecodeError::new(kind, 0).in_file("(in memory)".as_ref()))
-        }
-    }
 }
 
 /// Clustering and side of what update `i` stands at.

@@ -14,33 +14,20 @@ fn updates(shape: &Shape, table: &Arc<TableMetadata>, model: &ModelSource) -> Ve
     let one = |partition: super::super::model_source::MemoryPartition| {
         let mut update = PartitionUpdate::new(Arc::clone(table), partition.key.to_vec());
         update.deletion = partition.deletion;
-        update.static_row =
-            partition.static_row.map(|(row, data)| move_in(row, &data, &mut update.data));
-        for (unfiltered, row, data) in partition.unfiltereds {
-            let row = move_in(row, &data, &mut update.data);
-            update.content.push(match unfiltered {
-                Unfiltered::Row => UpdateContent::Row(row),
-                Unfiltered::Marker(marker) => UpdateContent::Marker(marker, row),
+        if let Some((row, data)) = &partition.static_row {
+            update.set_static_row(RowView { row, data }).unwrap();
+        }
+        for (unfiltered, row, data) in &partition.unfiltereds {
+            let view = RowView { row, data };
+            match unfiltered {
+                Unfiltered::Row => update.push_row(view).unwrap(),
+                Unfiltered::Marker(marker) => update.push_marker(*marker, view).unwrap(),
                 Unfiltered::End => unreachable!(),
-            });
+            }
         }
         update
     };
     memory_source(shape, model).partitions.into_iter().map(one).collect()
-}
-
-fn move_in(mut row: Row, from: &[u8], data: &mut Vec<u8>) -> Row {
-    let base = append(data, from).unwrap().start;
-    let moved = |span: Span| Span { start: span.start + base, ..span };
-    for value in &mut row.clustering {
-        if let ClusteringValue::Value(span) = value {
-            *span = moved(*span);
-        }
-    }
-    for cell in &mut row.cells {
-        (cell.value, cell.path) = (moved(cell.value), moved(cell.path));
-    }
-    row
 }
 
 /// All updates of each key combined, first to last.
@@ -155,7 +142,7 @@ fn at(marked_for_delete_at: i64) -> DeletionTime {
 }
 
 fn clustering(update: &mut PartitionUpdate, value: u8) -> Vec<ClusteringValue> {
-    vec![ClusteringValue::Value(append(&mut update.data, &[0, 0, 0, value]).unwrap())]
+    vec![ClusteringValue::Value(update.append(&[0, 0, 0, value]).unwrap())]
 }
 
 fn put_row(update: &mut PartitionUpdate, value: u8, timestamp: i64) {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{DeletionTime, Marker, PartitionSource, Row, RowView, Unfiltered};
+use super::{
+    Cell, ClusteringValue, ComplexDeletion, DeletionTime, Marker, PartitionSource, Row, RowView,
+    Span, Unfiltered,
+};
 use crate::dht::{Token, murmur3_token};
-use crate::error::{DecodeError, Error, Result};
+use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::schema::TableMetadata;
 
 /// A row or a range tombstone marker of a [`PartitionUpdate`].
@@ -47,6 +50,85 @@ impl PartitionUpdate {
             content: Vec::new(),
             data: Vec::new(),
         }
+    }
+
+    /// Appends a copy of a row.
+    pub fn push_row(&mut self, view: RowView<'_>) -> Result<()> {
+        let row = self.copy_row(view)?;
+        self.content.push(UpdateContent::Row(row));
+        Ok(())
+    }
+
+    /// Appends a marker; `bound` has the values of its bound as clustering.
+    pub fn push_marker(&mut self, marker: Marker, bound: RowView<'_>) -> Result<()> {
+        let mut row = Row::EMPTY;
+        self.copy_clustering(bound, &mut row)?;
+        self.content.push(UpdateContent::Marker(marker, row));
+        Ok(())
+    }
+
+    /// Makes a copy of `view` the static row.
+    pub fn set_static_row(&mut self, view: RowView<'_>) -> Result<()> {
+        self.static_row = Some(self.copy_row(view)?);
+        Ok(())
+    }
+
+    fn copy_row(&mut self, view: RowView<'_>) -> Result<Row> {
+        let mut row = Row { clustering: Vec::new(), ..view.row.clone() };
+        self.copy_clustering(view, &mut row)?;
+        for cell in &mut row.cells {
+            cell.value = self.append(cell.value.of(view.data))?;
+            cell.path = self.append(cell.path.of(view.data))?;
+        }
+        Ok(row)
+    }
+
+    fn copy_clustering(&mut self, view: RowView<'_>, row: &mut Row) -> Result<()> {
+        for value in &view.row.clustering {
+            row.clustering.push(match value {
+                ClusteringValue::Null => ClusteringValue::Null,
+                ClusteringValue::Value(span) => {
+                    ClusteringValue::Value(self.append(span.of(view.data))?)
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Appends bytes to [`PartitionUpdate::data`]; an error beyond 4 GiB.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<Span> {
+        let (start, len) = (u32::try_from(self.data.len()), u32::try_from(bytes.len()));
+        self.data.extend_from_slice(bytes);
+        match (start, len) {
+            (Ok(start), Ok(len)) if u32::try_from(self.data.len()).is_ok() => {
+                Ok(Span { start, len })
+            }
+            _ => {
+                let words =
+                    format!("more than 4 GiB of one partition of {}", self.table.qualified_name());
+                let kind = DecodeErrorKind::Unsupported(words);
+                Err(DecodeError::new(kind, 0).in_file("(in memory)".as_ref()))
+            }
+        }
+    }
+
+    /// About the memory it takes.
+    pub fn memory(&self) -> usize {
+        let of_row = |row: &Row| {
+            row.clustering.len() * size_of::<ClusteringValue>()
+                + row.cells.len() * size_of::<Cell>()
+                + row.complex.len() * size_of::<ComplexDeletion>()
+        };
+        let of_content = |content: &UpdateContent| match content {
+            UpdateContent::Row(row) | UpdateContent::Marker(_, row) => {
+                size_of::<UpdateContent>() + of_row(row)
+            }
+        };
+        size_of::<Self>()
+            + self.key.len()
+            + self.data.len()
+            + self.static_row.as_ref().map_or(0, of_row)
+            + self.content.iter().map(of_content).sum::<usize>()
     }
 
     /// Token of its key (Murmur3Partitioner).

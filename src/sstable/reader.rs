@@ -9,7 +9,7 @@ use crate::rows::Row;
 use crate::rows::codec::{DroppedUdts, RowCodec, RowDecoder, Step, UnknownColumn};
 use crate::schema::TableMetadata;
 
-use super::big::PrimaryIndex;
+use super::big::{PrimaryIndex, RowIndexLocation};
 use super::compression::DataChunks;
 use super::stats::Statistics;
 use super::stream::{DataStream, LargeRows, WorkerRows};
@@ -139,6 +139,32 @@ impl SstableReader {
     /// True if Index.db is there.
     pub fn has_index(&self) -> bool {
         self.index.is_some()
+    }
+
+    /// The partition with this key, and where Index.db has the index of its rows, if it is large.
+    pub fn locate(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<(PartitionPosition, Option<RowIndexLocation>)>> {
+        let token = self.token(key);
+        let at = |offset| PartitionPosition { token, key: key.to_vec(), offset };
+        if let Some(index) = &self.index {
+            let found = index.lookup(key)?;
+            return Ok(found.map(|(offset, rows)| (at(offset), rows)));
+        }
+        let compare = |other: &[u8]| self.partitioner().compare(other, key);
+        let first = self
+            .samples
+            .partition_point(|sample| compare(&sample.key).is_some_and(std::cmp::Ordering::is_le));
+        let Some(sample) = self.samples.get(first.saturating_sub(1)) else { return Ok(None) };
+        let behind = |other: &[u8]| compare(other).is_some_and(std::cmp::Ordering::is_gt);
+        let found = self.walk(sample.offset, |at| at.key == key || behind(&at.key))?;
+        Ok(found.filter(|found| found.key == key).map(|found| (found, None)))
+    }
+
+    /// Index.db, where it is there.
+    pub fn index(&self) -> Option<&PrimaryIndex> {
+        self.index.as_ref()
     }
 
     /// The first partition with a token greater than `after`, or the very first one for none.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::dht::{Token, TokenRange};
 use crate::error::{DecodeError, Error, Result};
-use crate::rows::codec::{CellsLeftOut, RowDecoder, Step};
+use crate::rows::codec::{CellsLeftOut, PREVIOUS_UNKNOWN, RowDecoder, Step};
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
 
@@ -32,7 +32,7 @@ pub struct SstableScanner {
     decoder: RowDecoder,
     range: TokenRange,
     /// Offset of the first partition, and where the scan stands or stopped.
-    started_at: Option<u64>,
+    started_at: u64,
     partition_offset: u64,
     key: Vec<u8>,
     token: Token,
@@ -66,19 +66,41 @@ impl SstableScanner {
     ) -> Result<Self> {
         let after = (range.start != Token::MIN).then_some(range.start);
         let first = reader.first_after(after)?;
+        let end = reader.chunks().data_len();
+        let position =
+            first.unwrap_or(PartitionPosition { token: Token::MAX, key: Vec::new(), offset: end });
+        let mut scanner = Self::open(reader, position, rows, small);
+        scanner.done |= !range.contains(scanner.token);
+        scanner.range = range;
+        Ok(scanner)
+    }
+
+    /// A scan that begins with the partition at `position`, which the index gave; the least window.
+    pub fn at(
+        reader: Arc<SstableReader>,
+        position: PartitionPosition,
+        rows: Arc<WorkerRows>,
+    ) -> Self {
+        Self::open(reader, position, rows, true)
+    }
+
+    fn open(
+        reader: Arc<SstableReader>,
+        position: PartitionPosition,
+        rows: Arc<WorkerRows>,
+        small: bool,
+    ) -> Self {
         let stream = DataStream::new(Arc::clone(reader.chunks()), rows, small);
         let decoder = RowDecoder::new(Arc::clone(reader.codec()));
-        let end = reader.chunks().data_len();
-        let PartitionPosition { token, key, offset } =
-            first.unwrap_or(PartitionPosition { token: Token::MAX, key: Vec::new(), offset: end });
-        Ok(Self {
-            reader,
+        let PartitionPosition { token, key, offset } = position;
+        Self {
             stream,
             decoder,
-            range,
-            started_at: None,
+            range: TokenRange::ALL,
+            started_at: offset,
             partition_offset: offset,
-            done: offset >= end || !range.contains(token),
+            done: offset >= reader.chunks().data_len(),
+            reader,
             key,
             token,
             between: false,
@@ -93,12 +115,15 @@ impl SstableScanner {
             inside: false,
             rows_read: 0,
         }
-        .started())
     }
 
-    fn started(mut self) -> Self {
-        self.started_at = Some(self.partition_offset);
-        self
+    /// Goes on in the open partition at `offset` from its beginning, where the index of its rows says that one begins.
+    pub fn skip_to(&mut self, offset: u64) -> Result<()> {
+        self.stream.seek(self.partition_offset.saturating_add(offset));
+        self.stream.ensure(1)?;
+        self.current_len = 0;
+        self.previous = PREVIOUS_UNKNOWN;
+        Ok(())
     }
 
     /// The SSTable.
@@ -108,7 +133,7 @@ impl SstableScanner {
 
     /// Where the scan began and where it stands (once done: where the next range begins), in the uncompressed stream.
     pub fn extent(&self) -> (u64, u64) {
-        (self.started_at.unwrap_or(self.partition_offset), self.partition_offset)
+        (self.started_at, self.partition_offset)
     }
 
     /// What is known after damage.

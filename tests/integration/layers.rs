@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sstable", &["commitlog", "rows", "schema", "cql", "dht", "io"]),
     ("merge", &["rows", "schema", "cql", "dht"]),
     ("discover", &["merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
+    ("stored", &["discover", "merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
     ("output", &["rows", "schema", "cql", "dht", "io"]),
     ("store", &["io"]),
     ("changes", &["output", "rows", "schema", "cql", "dht", "io"]),

@@ -66,6 +66,9 @@ pub struct RowDecoder {
 
 const DEFAULT_WINDOW: usize = 4096;
 
+/// As the size of the unfiltered before: whatever it is. For one that a row index led to.
+pub const PREVIOUS_UNKNOWN: u64 = u64::MAX;
+
 fn span(start: usize, len: usize) -> Result<Span, DecodeError> {
     match (u32::try_from(start), u32::try_from(len)) {
         (Ok(start), Ok(len)) => Ok(Span { start, len }),
@@ -399,7 +402,7 @@ fn read_end(r: &mut ByteReader<'_>) -> Result<usize, DecodeError> {
 #[inline]
 fn check_previous(r: &mut ByteReader<'_>, expected: u64) -> Result<(), DecodeError> {
     let found = r.read_uvint("size of the row before")?;
-    if found != expected {
+    if found != expected && expected != PREVIOUS_UNKNOWN {
         return Err(r.error(DecodeErrorKind::Mismatch {
             what: "size of the row before",
             found,

@@ -168,6 +168,27 @@ impl PrimaryIndex {
         self.find(|entry| entry.data_offset < data_offset)
     }
 
+    /// The partition with this key: its offset in the uncompressed Data.db, and the index of its rows if it is large.
+    ///
+    /// By single reads; only where the order of keys is not known are all entries gone through.
+    pub fn lookup(&self, key: &[u8]) -> Result<Option<(u64, Option<RowIndexLocation>)>> {
+        let known = self.partitioner.compare(key, key).is_some();
+        let is_before = |entry: &IndexEntry<'_>| {
+            self.partitioner.compare(entry.key, key).is_some_and(std::cmp::Ordering::is_lt)
+        };
+        let start = if known { self.start_of_search(&is_before)? } else { 0 };
+        let mut entries = self.entries_from(start);
+        while let Some(entry) = entries.next_entry()? {
+            if entry.key == key {
+                return Ok(Some((entry.data_offset, entry.row_index)));
+            }
+            if known && !is_before(&entry) {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the index of a partition's rows into `buf` or gives it from the map; decode it with
     /// [`super::RowIndex::decode`], and add its file with [`PrimaryIndex::row_index_error`].
     pub fn row_index<'a>(&'a self, at: RowIndexLocation, buf: &'a mut Vec<u8>) -> Result<&'a [u8]> {

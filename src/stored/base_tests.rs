@@ -1,0 +1,137 @@
+use std::sync::Arc;
+
+use super::super::fixtures::{Corpus, FoundRow, NOW, answer_one, corpora};
+use super::super::table::ReadLimits;
+use super::*;
+use crate::io::ReadMode;
+use crate::rows::{ClusteringKind, LocalDeletionTime, Marker};
+
+struct Fixture {
+    corpus: Corpus,
+    base: BaseRows,
+    touched: Touched,
+}
+
+impl Fixture {
+    fn new(table: &str, rows: usize) -> Self {
+        let corpus = corpora(&["4.1"], |t| t.qualified_name() == table).remove(0);
+        let limits = ReadLimits { rows, ..ReadLimits::default() };
+        let stored =
+            StoredRows::open(&corpus.table, corpus.folders(), corpus.rule, ReadMode::Map, limits);
+        Self { corpus, base: BaseRows::new(stored.unwrap()), touched: Touched::new(1_000) }
+    }
+
+    fn change(&self, key: &[u8]) -> PartitionUpdate {
+        PartitionUpdate::new(Arc::clone(&self.corpus.table), key.to_vec())
+    }
+
+    /// The live rows handed on for `change`, and whether a static row came.
+    fn first_touches(&mut self, change: &PartitionUpdate) -> (Vec<FoundRow>, usize) {
+        let (mut rows, mut statics) = (Vec::new(), 0);
+        let (table, rule) = (&self.corpus.table, self.corpus.rule);
+        let mut each = |update: PartitionUpdate| {
+            assert!(update.deletion.is_live());
+            assert!(update.content.iter().all(|c| matches!(c, UpdateContent::Row(_))));
+            statics += usize::from(update.static_row.is_some());
+            rows.extend(answer_one(table, rule, update).rows);
+            Ok(())
+        };
+        self.base.first_touches(&mut self.touched, change, NOW, &mut each).unwrap();
+        (rows, statics)
+    }
+
+    /// The partition with the most rows.
+    fn largest(&self) -> (Vec<u8>, Vec<FoundRow>) {
+        let all = self.corpus.live.iter();
+        let (key, found) = all.max_by_key(|(_, found)| found.rows.len()).unwrap();
+        (key.clone(), found.rows.clone())
+    }
+}
+
+fn with_row(change: &mut PartitionUpdate, row: &FoundRow) {
+    let mut copy = Row::EMPTY;
+    for value in &row.0 {
+        let span = change.append(value.as_deref().unwrap_or_default()).unwrap();
+        copy.clustering.push(crate::rows::ClusteringValue::Value(span));
+    }
+    change.content.push(UpdateContent::Row(copy));
+}
+
+fn deletion(at: i64) -> DeletionTime {
+    DeletionTime { marked_for_delete_at: at, local_deletion_time: LocalDeletionTime(NOW) }
+}
+
+fn with_range(
+    change: &mut PartitionUpdate,
+    from: &FoundRow,
+    to: &FoundRow,
+    deletion: DeletionTime,
+) {
+    let live = DeletionTime::LIVE;
+    for (row, kind, end, start) in [
+        (from, ClusteringKind::InclStartBound, live, deletion),
+        (to, ClusteringKind::ExclEndBound, deletion, live),
+    ] {
+        with_row(change, row);
+        let Some(UpdateContent::Row(row)) = change.content.pop() else { panic!() };
+        change.content.push(UpdateContent::Marker(Marker { kind, end, start }, row));
+    }
+}
+
+#[test]
+fn a_row_comes_with_its_first_touch_and_the_static_row_with_the_first_of_the_partition() {
+    let mut fixture = Fixture::new("statics.mixed", 1_000);
+    let live = fixture.corpus.live.clone();
+    let (key, found) =
+        live.iter().find(|(_, f)| f.static_row.is_some() && f.rows.len() >= 2).unwrap();
+    for (row, statics) in [(&found.rows[0], 1), (&found.rows[1], 0)] {
+        let mut change = fixture.change(key);
+        with_row(&mut change, row);
+        assert_eq!(fixture.first_touches(&change), (vec![row.clone()], statics));
+        assert_eq!(fixture.first_touches(&change), (Vec::new(), 0), "touched before");
+    }
+    let mut change = fixture.change(b"no such key");
+    with_row(&mut change, &found.rows[0]);
+    assert_eq!(fixture.first_touches(&change), (Vec::new(), 0), "not stored");
+}
+
+#[test]
+fn a_static_change_brings_all_rows_that_were_not_there_before() {
+    for rows in [1_000, 1] {
+        let mut fixture = Fixture::new("statics.mixed", rows);
+        let live = fixture.corpus.live.clone();
+        let (key, found) = live.iter().max_by_key(|(_, found)| found.rows.len()).unwrap();
+        let mut first = fixture.change(key);
+        with_row(&mut first, &found.rows[0]);
+        fixture.first_touches(&first);
+        let mut change = fixture.change(key);
+        change.static_row = Some(Row::EMPTY);
+        assert_eq!(fixture.first_touches(&change).0, found.rows[1..]);
+        assert_eq!(fixture.first_touches(&change).0, []);
+        let mut later = fixture.change(key);
+        with_row(&mut later, &found.rows[1]);
+        assert_eq!(fixture.first_touches(&later), (Vec::new(), 0), "the whole partition was");
+    }
+}
+
+#[test]
+fn deletions_bring_traces_of_what_they_delete_and_all_of_what_survives() {
+    let mut fixture = Fixture::new("deletes.mixed", 2);
+    let (key, rows) = fixture.largest();
+    assert!(rows.len() >= 4);
+    let (from, to) = (&rows[1], &rows[rows.len() - 1]);
+    let mut change = fixture.change(&key);
+    with_range(&mut change, from, to, deletion(i64::MAX - 1));
+    let (found, _) = fixture.first_touches(&change);
+    let clusterings = |rows: &[FoundRow]| rows.iter().map(|r| r.0.clone()).collect::<Vec<_>>();
+    assert_eq!(clusterings(&found), clusterings(&rows[1..rows.len() - 1]));
+    for row in &found {
+        assert_eq!(row.2.len() + usize::from(!row.1.is_empty()), 1, "more than a trace");
+    }
+    // Older than everything: nothing is deleted, so all of the rest is needed.
+    let mut change = fixture.change(&key);
+    change.deletion = deletion(-1_000_000);
+    let (found, _) = fixture.first_touches(&change);
+    assert_eq!(found, [&rows[..1], &rows[rows.len() - 1..]].concat());
+    assert_eq!(fixture.first_touches(&change).0, []);
+}
