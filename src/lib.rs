@@ -5,6 +5,7 @@
 //! ```text
 //! cli        the command line
 //! verify     SSTables, outputs, one against the other
+//! tail       ongoing changes: segments followed, records shipped
 //! extract    plan, splits, workers, seal
 //! changes    change records, their objects
 //! stored     stored rows by key, incremental backups
@@ -34,6 +35,7 @@ pub mod schema;
 pub mod sstable;
 pub mod store;
 pub mod stored;
+pub mod tail;
 pub mod verify;
 
 pub use error::{Error, ErrorClass, Result};

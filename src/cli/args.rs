@@ -13,6 +13,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::share_args::{NodeArg, ShareArgs};
+use super::tail_args::TailArgs;
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
 use super::verify_args::VerifyArgs;
 
@@ -114,6 +115,14 @@ pub enum Command {
     /// Of one table or, with --key, of one partition: as a read would answer, with write times and TTLs; with --raw as each
     /// SSTable has it; with --explain which version of each cell won, and what the others lost to.
     Cat(CatArgs),
+    /// Ship ongoing changes from the commit log as change records
+    ///
+    /// Runs on (or next to) every node and is started before the snapshot or clone is taken. Follows the segments in cdc_raw,
+    /// the commit log itself, an archive of it, or incremental backups, and writes every change with its exact write times
+    /// below _cassport/changes/ of the output; `sequence` makes final rows of them. Runs until it is told to stop (SIGTERM
+    /// finishes the open file and ends with 0), or with --once until everything there is shipped. The same command again
+    /// continues.
+    Tail(Box<TailArgs>),
     /// Check that the parts of all agents make the whole, and write what loaders need of it
     ///
     /// Run once after all agents (a run of one agent does it by itself): row counts, digests and token ranges must fit

@@ -21,7 +21,8 @@ mod screen;
 pub mod settings;
 pub mod share_args;
 mod signals;
-pub mod ui;
+pub mod tail_args;
+mod ui;
 pub mod units;
 pub mod verify_args;
 

@@ -167,6 +167,8 @@ class Node:
     seed: str | None = None
     # Data center and rack; none for a node that is alone.
     place: tuple[str, str] | None = None
+    # Write each schema change to disk at once, as a node does that is not under test; it is most of the time a workload takes.
+    flush_schema: bool = False
     _process: subprocess.Popen[bytes] | None = None
     _control: subprocess.Popen[str] | None = None
     _cluster: Any = None
@@ -263,8 +265,7 @@ class Node:
             # How long a node waits for a word of its seed, too.
             f"-Dcassandra.ring_delay_ms={8000 if self.place else 1000}",
             "-Dcassandra.superuser_setup_delay_ms=0",
-            # Without it every schema change flushes the schema tables, which is most of the time a workload takes.
-            "-Dcassandra.test.flush_local_schema_changes=false",
+            f"-Dcassandra.test.flush_local_schema_changes={str(self.flush_schema).lower()}",
             "org.apache.cassandra.service.CassandraDaemon",
         ]
 

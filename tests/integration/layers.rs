@@ -25,6 +25,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"],
     ),
     (
+        "tail",
+        &[
+            "stored",
+            "changes",
+            "commitlog",
+            "discover",
+            "output",
+            "store",
+            "merge",
+            "sstable",
+            "rows",
+            "schema",
+            "cql",
+            "dht",
+            "io",
+        ],
+    ),
+    (
         "verify",
         &[
             "extract", "discover", "output", "store", "merge", "sstable", "rows", "schema", "cql",

@@ -8,10 +8,12 @@ pub mod inspect;
 pub mod schema;
 pub mod seal;
 pub mod status;
+pub mod tail;
 pub mod verify;
 
 use super::args::Command;
 use super::settings::Settings;
+use super::tail_args::tail_options;
 use super::verify_args::verify_options;
 use super::{ExitCode, Ui, config as options};
 use crate::error::Result;
@@ -20,6 +22,7 @@ use crate::error::Result;
 pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     match &settings.args.command {
         Command::Extract(args) => extract::run(&options::extract_options(args, settings)?, ui),
+        Command::Tail(args) => tail::run(&tail_options(args, settings)?, ui),
         Command::Schema(args) => {
             schema::run(&options::input_options(&args.input, &[], settings)?, ui)
         }

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Random workloads on a real node while `cassport tail` follows its commit log; then the final rows that `cassport sequence`
+makes of the change records, applied naively in the order of its files, against Cassandra's answer, cell for cell.
+
+`changes.py --line 4.1 --seeds 1..10 [--source cdc|commitlog] [--follow synced|marked] [--kills N] [--cassport PATH]`. Exit
+code 1 if anything differs. `--kills N` kills the tail N times (SIGKILL, at random) while the workloads run, and the node as
+often as `--node-kills M` says; both are started again with the same command. `--interrupt-sequence N` does the same to the
+sequencer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from random import Random
+from typing import Any, Callable
+
+from answers import Answer, ask, to_one_clock
+from compare import DEFAULT_CASSPORT, Outcome, compare, read_lines
+from differential import expected_of, seeds
+from node import LINES, Node
+from workload import SHORT_TTL, Workload
+
+CATCH_UP_SECONDS = 240
+
+
+class Tail:
+    """`cassport tail` of one node, started again whenever it is killed."""
+
+    def __init__(self, cassport: Path, node: Node, output: Path, state: Path, source: str, follow: str, extra: list[str]) -> None:
+        self.command = [
+            str(cassport), "tail", "--data-dir", str(node.data), "--output", str(output), "--state-dir", str(state),
+            "--flush-interval", "300ms", "--follow", follow, "--sync-period", "1s", *extra,
+        ]
+        if source == "cdc":
+            self.command += ["--cdc-raw", str(node.directory / "cdc_raw"), "--shipped", "delete"]
+        if source == "commitlog" or node.line.number < (4, 0):
+            self.command += ["--commitlog-dir", str(node.directory / "commitlog")]
+        self.output, self.log = output, open(output.parent / "tail.log", "ab")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.kills = 0
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+        self.kills += 1
+        self.start()
+
+    def stop(self) -> int:
+        assert self.process
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(120)
+
+    def wait_for(self, millis: int) -> None:
+        """Until everything that was written before then is shipped."""
+        end = time.monotonic() + CATCH_UP_SECONDS
+        while time.monotonic() < end:
+            assert self.process
+            if self.process.poll() is not None:
+                raise RuntimeError(f"tail ended with {self.process.returncode}: see {self.log.name}")
+            marks = list(self.output.glob("_cassport/changes/*/watermark.json"))
+            if marks and all(json.loads(mark.read_text())["time"] >= millis for mark in marks):
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"tail has not caught up in {CATCH_UP_SECONDS} s: see {self.log.name}")
+
+
+class Run:
+    """Workloads that share a node."""
+
+    def __init__(self, node: Node, numbers: range, cdc: bool) -> None:
+        self.node, self.cdc = node, cdc
+        self.session = node.session()
+        self.workloads = [Workload(seed, node.line) for seed in numbers]
+
+    def execute(self, statement: str) -> bool:
+        from cassandra import AlreadyExists, InvalidRequest
+        from cassandra.protocol import ConfigurationException
+
+        if self.cdc and statement.startswith("CREATE TABLE"):
+            statement += " AND cdc = true"
+        try:
+            self.session.execute(statement)
+        except (AlreadyExists, ConfigurationException, InvalidRequest):
+            return False
+        except Exception as error:
+            error.add_note(statement)
+            raise
+        return True
+
+    def setup(self) -> None:
+        for workload in self.workloads:
+            workload.setup(self.execute)
+
+    def play(self, between: Callable[[], None]) -> None:
+        for phase in range(max(w.phases for w in self.workloads)):
+            playing = [w for w in self.workloads if phase < w.phases]
+            for workload in playing:
+                workload.phase(self.execute)
+            dice = Random(f"{playing[0].keyspace}/{phase}")
+            if dice.random() < 0.5:
+                self.node.flush(w.keyspace for w in playing)
+            between()
+
+    def answers(self) -> dict[int, list[Answer]]:
+        found = {w.seed: [ask(self.session, self.node.line, w.keyspace, t.name) for t in w.tables] for w in self.workloads}
+        to_one_clock([answer for group in found.values() for answer in group])
+        return found
+
+
+def sequence(cassport: Path, output: Path, state: Path, clock: int, interrupts: int, dice: Random) -> None:
+    """Runs the sequencer to its end; of the first runs some are killed."""
+    at = datetime.fromtimestamp(clock, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    command = [str(cassport), "sequence", "--output", str(output), "--state-dir", str(state), "--profile", "jsonl",
+               "--metadata", "cell", "--once", "--release", "--now", at, "--flush-size", "256KiB"]
+    for _ in range(interrupts):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(dice.random() * 0.5)
+        process.kill()
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"sequence: exit code {done.returncode}\n{done.stderr[-4000:]}")
+
+
+def applied(output: Path) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """The rows of each table by key, as they are when the files were applied one after the other."""
+    tables: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for line in read_lines(sorted((output / "cdc-changes").glob("CDC*.jsonl"))):
+        rows = tables.setdefault((line["keyspace"], line["table"]), {})
+        key = json.dumps(line["key"], sort_keys=True, default=str)
+        if line["op"] == "delete":
+            rows.pop(key, None)
+        else:
+            rows[key] = line["row"]
+    return tables
+
+
+def in_order(answer: Answer, got: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in the order of the answer: files have the order of changes."""
+    from cqltypes import canonical
+
+    types = {c.name: c.type for c in answer.columns}
+    name = lambda row: repr([canonical(types[k], row.get(k)) for k in answer.keys])
+    place = {name(line["row"]): i for i, line in enumerate(answer.rows)}
+    return sorted(got.values(), key=lambda row: place.get(name(row), len(place)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--line", required=True, choices=LINES)
+    parser.add_argument("--seeds", required=True, type=seeds, metavar="A..B")
+    parser.add_argument("--source", choices=("cdc", "commitlog"), default="cdc")
+    parser.add_argument("--follow", choices=("synced", "marked"), default="synced")
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--node-kills", type=int, default=0)
+    parser.add_argument("--interrupt-sequence", type=int, default=0)
+    parser.add_argument("--setting", action="append", default=[], metavar="NAME=JSON", help="of cassandra.yaml")
+    parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
+    parser.add_argument("--keep", action="store_true")
+    arguments = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="gen-"))
+    settings: dict[str, Any] = {"cdc_enabled": True} if arguments.source == "cdc" else {}
+    if LINES[arguments.line].number < (3, 11):
+        settings = {}
+    for setting in arguments.setting:
+        name, _, value = setting.partition("=")
+        settings[name] = json.loads(value)
+    output = scratch / "out"
+    output.mkdir()
+    dice = Random(f"{arguments.line}/{arguments.seeds}")
+    total = Outcome()
+    node = Node(LINES[arguments.line], scratch / "node", settings, flush_schema=True)
+    try:
+        with node:
+            node.flush(["system"])
+            run = Run(node, arguments.seeds, arguments.source == "cdc")
+            run.setup()
+            tail = Tail(arguments.cassport, node, output, scratch / "state", arguments.source, arguments.follow, [])
+            tail.start()
+            deaths = iter(range(arguments.node_kills))
+
+            def between() -> None:
+                if next(deaths, None) is not None:
+                    assert node._process
+                    os.killpg(node._process.pid, signal.SIGKILL)
+                    node._process.wait()
+                    node.stop()
+                    node.start()
+                    run.session = node.session()
+
+            stop = threading.Event()
+
+            def killer() -> None:
+                for _ in range(arguments.kills):
+                    if stop.wait(dice.random() * 1.5):
+                        break
+                    tail.kill()
+
+            thread = threading.Thread(target=killer)
+            thread.start()
+            run.play(between)
+            stop.set() if not arguments.kills else thread.join()
+            thread.join()
+            time.sleep(SHORT_TTL + 2)
+            answers = run.answers()
+            tail.wait_for(int(time.time() * 1000))
+            code = tail.stop()
+            if code:
+                raise RuntimeError(f"tail: exit code {code}: see {tail.log.name}\n{Path(tail.log.name).read_text()[-3000:]}")
+        clock = next(iter(answers.values()))[0].clock
+        sequence(arguments.cassport, output, scratch / "sequence", clock, arguments.interrupt_sequence, dice)
+        rows = applied(output)
+        for workload in run.workloads:
+            outcome = Outcome()
+            for answer in answers[workload.seed]:
+                got = in_order(answer, rows.get((answer.keyspace, answer.table), {}))
+                outcome.add(compare(expected_of(answer), got))
+            print(f"seed {workload.seed}: {len(workload.tables)} tables, {outcome.rows} rows, {len(outcome.different)} different", flush=True)
+            for text in outcome.different[:20]:
+                print(f"  {text}")
+            total.add(outcome)
+        objects = len(list(output.glob("_cassport/changes/*/*.jsonl.zst")))
+        print(f"{arguments.line} ({arguments.source}): {total.rows} rows and {total.cells} cells compared, {len(total.different)} different;"
+              f" {objects} objects of changes, {tail.kills} kills of the tail, {arguments.node_kills} of the node")
+    finally:
+        if total.different or arguments.keep or sys.exc_info()[0]:
+            print(f"kept: {scratch}")
+        else:
+            shutil.rmtree(scratch, ignore_errors=True)
+    sys.exit(bool(total.different))
+
+
+if __name__ == "__main__":
+    main()
