@@ -10,7 +10,7 @@ use crate::output::RecordWriter;
 use crate::output::manifest::Manifest;
 use crate::progress::{Books, Events, Report, TableReport};
 use crate::sstable::{LargeRows, ReadRate, WorkerRows};
-use crate::store::{Location, open};
+use crate::store::{Location, Store, open};
 
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{add_range, lost_range};
@@ -36,13 +36,19 @@ pub struct Outcome {
 }
 
 /// Runs `extract`. `cancel` is set to a signal's number to stop it between rows.
-pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<Outcome> {
+pub fn run(
+    options: &ExtractOptions,
+    events: &dyn Events,
+    cancel: &Arc<AtomicI32>,
+) -> Result<Outcome> {
     let tally = Tally::new(events);
     let events: &dyn Events = &tally;
     let mut options = options.clone();
     // Opening a directory makes it, which an input that cannot be read is no reason for.
     let mut store = match &options.output {
-        OutputTarget::Store(location) if location.may_exist() => Some(open(location, &options.s3)?),
+        OutputTarget::Store(location) if location.may_exist() => {
+            Some(open_to_stop(location, &options, cancel)?)
+        }
         OutputTarget::Store(_) | OutputTarget::Stdout | OutputTarget::Discard => None,
     };
     if let (Some(store), false, false) = (&store, options.now_given, options.overwrite)
@@ -61,7 +67,7 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
         OutputTarget::Store(location) => {
             let store = match store.take() {
                 Some(store) => store,
-                None => open(location, &options.s3)?,
+                None => open_to_stop(location, options, cancel)?,
             };
             if let Some(words) =
                 too_small_a_disk(location, plan.tables.iter().map(TablePlan::bytes).sum())
@@ -133,6 +139,16 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
     let (report, manifest) = done?;
     let location = Some(publication.location());
     Ok(Outcome { report, location, manifest: Some(Box::new(manifest)), already_complete: false })
+}
+
+fn open_to_stop(
+    location: &Location,
+    options: &ExtractOptions,
+    cancel: &Arc<AtomicI32>,
+) -> Result<Arc<dyn Store>> {
+    let store = open(location, &options.s3)?;
+    store.stop_on(cancel);
+    Ok(store)
 }
 
 /// Warns where a disk will hardly take the text of `bytes` of uncompressed data. How long the text is depends on the values

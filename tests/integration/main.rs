@@ -26,5 +26,6 @@ mod runs;
 mod s3;
 mod skipped;
 mod status;
+mod stopped;
 mod support;
 mod verify;
