@@ -4,6 +4,7 @@ mod budget;
 mod claim;
 mod coverage;
 mod damage;
+pub mod forecast;
 mod heartbeat;
 mod identity;
 mod manifest;

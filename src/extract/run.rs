@@ -16,7 +16,7 @@ use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{add_range, lost_range};
 use super::heartbeat::{Tally, Ticker};
 use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
-use super::plan::{Plan, TablePlan, prepare};
+use super::plan::{Plan, Purpose, TablePlan, prepare};
 use super::publish::{Opened, Publication, clock_of_output};
 use super::results::{TableResult, outcome};
 use super::sink::{Destination, StdoutState};
@@ -61,7 +61,7 @@ pub fn run(
     for warning in source.warnings() {
         events.warning(warning);
     }
-    let plan = prepare(&source, options, events)?;
+    let plan = prepare(&source, options, Purpose::Extract, events)?;
     let budget = plan.memory_budget(options, output_memory(options))?;
     let publication = match &options.output {
         OutputTarget::Store(location) => {
@@ -167,7 +167,7 @@ fn too_small_a_disk(location: &Location, bytes: u64) -> Option<String> {
     })
 }
 
-fn output_memory(options: &ExtractOptions) -> OutputMemory {
+pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
     match &options.output {
         OutputTarget::Store(Location::S3(_)) => OutputMemory {
             fixed: options.s3.transfer.fixed(),

@@ -22,6 +22,7 @@ mod layers;
 mod left_out;
 mod not_read;
 mod open_files;
+mod plan;
 mod runs;
 mod s3;
 mod skipped;
