@@ -12,6 +12,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::plan_args::PlanArgs;
 use super::share_args::{NodeArg, ShareArgs};
 use super::tail_args::TailArgs;
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
@@ -123,6 +124,11 @@ pub enum Command {
     /// finishes the open file and ends with 0), or with --once until everything there is shipped. The same command again
     /// continues.
     Tail(Box<TailArgs>),
+    /// Tell what an extract would read, write, take and cost, without reading data
+    ///
+    /// Takes the options of `extract`. Rows and bytes are estimates from Statistics.db, the number of files is exact. Shows
+    /// what the target will refuse or change, and the command for each agent. Nothing is written.
+    Plan(Box<PlanArgs>),
     /// Check that the parts of all agents make the whole, and write what loaders need of it
     ///
     /// Run once after all agents (a run of one agent does it by itself): row counts, digests and token ranges must fit

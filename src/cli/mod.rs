@@ -14,6 +14,7 @@ pub mod exit;
 mod generate;
 mod logging;
 mod message;
+pub mod plan_args;
 mod progress;
 pub mod report;
 mod run;
@@ -21,8 +22,9 @@ mod screen;
 pub mod settings;
 pub mod share_args;
 mod signals;
+mod table;
 pub mod tail_args;
-mod ui;
+pub mod ui;
 pub mod units;
 pub mod verify_args;
 

@@ -25,7 +25,7 @@ pub use host::HostInfo;
 pub use live_set::{Leftovers, LiveSstable, list_backups, list_live_sstables};
 pub use options::{InputOptions, NodeDirs};
 pub use raw_row::{RawRow, RawValue, SystemTables};
-pub use ring::KnownRing;
+pub use ring::{Addresses, KnownRing};
 pub use schema_source::{SchemaOption, find_schema};
 pub use select::{
     ExcludedTable, OrphanDir, SelectedTable, Selection, TablePatterns, select_tables,

@@ -1,6 +1,7 @@
 //! Rows of the node's own tables, reconciled but not yet typed, and how their values are read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use uuid::Uuid;
 
@@ -96,6 +97,14 @@ impl<'a> Columns<'a> {
 
     pub(super) fn uuid(&self, column: &str) -> Result<Option<Uuid>> {
         Ok(self.fixed(column)?.map(Uuid::from_bytes))
+    }
+
+    pub(super) fn inet(&self, column: &str) -> Result<Option<IpAddr>> {
+        let Some(bytes) = self.bytes(column)? else { return Ok(None) };
+        if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+            return Ok(Some(four.into()));
+        }
+        Ok(self.fixed::<16>(column)?.map(IpAddr::from))
     }
 
     /// The elements of a frozen collection: of each entry `parts` values.

@@ -9,7 +9,7 @@ use crate::schema::{Schema, TableMetadata};
 
 use super::data_dir::named;
 use super::options::{InputOptions, NodeDirs};
-use super::ring::{KnownRing, read_ring};
+use super::ring::{Addresses, KnownRing, read_ring};
 use super::system_rows::read_rows;
 use super::{
     DataDirs, HostInfo, LiveSstable, RawRow, ScanOptions, Selection, SystemTables, TablePatterns,
@@ -29,6 +29,8 @@ pub struct Source {
     pub nodes: Vec<SourceNode>,
     /// The ring that these nodes are part of.
     pub ring: KnownRing,
+    /// Where its nodes are reached, as far as that is known.
+    pub addresses: Addresses,
     release: Option<String>,
     warnings: Vec<String>,
 }
@@ -83,8 +85,9 @@ impl Source {
         let mut warnings = dirs.warnings.clone();
         let nodes = read_nodes(given, &dirs, mode, now, &mut warnings)?;
         let hosts: Vec<&HostInfo> = nodes.iter().filter_map(|node| node.host.as_ref()).collect();
-        let ring = read_ring(&hosts, &mut tables).unwrap_or_else(|error| {
-            KnownRing::Unclear(format!("system.peers cannot be read: {error}"))
+        let (ring, addresses) = read_ring(&hosts, &mut tables).unwrap_or_else(|error| {
+            let why = format!("system.peers cannot be read: {error}");
+            (KnownRing::Unclear(why), Addresses::new())
         });
         let mut releases: Vec<_> =
             hosts.iter().filter_map(|host| host.release_version.clone()).collect();
@@ -108,7 +111,7 @@ impl Source {
                     .into(),
             );
         }
-        Ok(Self { dirs, schema, host, nodes, ring, release, warnings })
+        Ok(Self { dirs, schema, host, nodes, ring, addresses, release, warnings })
     }
 
     /// Things the user should know.
@@ -134,6 +137,16 @@ impl Source {
             excludes: options.exclude.clone(),
         };
         select_tables(&self.schema, &self.dirs, &patterns)
+    }
+
+    /// The place among [`Source::nodes`] of the node that a file is of.
+    pub fn node_of(&self, path: &Path) -> Option<usize> {
+        match self.nodes.as_slice() {
+            [_] => Some(0),
+            nodes => {
+                nodes.iter().position(|node| node.dirs.iter().any(|dir| path.starts_with(dir)))
+            }
+        }
     }
 
     /// A path as the manifest names it: relative to its data root, after the name of its node if there are several.

@@ -3,6 +3,7 @@
 mod budget;
 mod coverage;
 mod damage;
+pub mod forecast;
 mod heartbeat;
 mod identity;
 mod manifest;

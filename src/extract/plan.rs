@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::dht::TokenRange;
+use crate::dht::{Token, TokenRange};
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::open_files_limit;
@@ -27,6 +27,8 @@ pub(crate) struct TablePlan {
     pub job: TableJob,
     /// The tokens to extract, in order.
     pub ranges: Vec<TokenRange>,
+    /// Where it may be cut.
+    pub borders: Vec<Token>,
     /// Its splits in token order.
     pub splits: Vec<Split>,
     /// SSTables that cannot be opened.
@@ -95,10 +97,20 @@ impl Plan {
     }
 }
 
+/// What SSTables are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be extracted.
+    Extract,
+    /// To be planned with: nothing of Data.db is read.
+    Forecast,
+}
+
 /// Opens the selected tables and cuts them into splits.
 pub(crate) fn prepare(
     source: &Source,
     options: &ExtractOptions,
+    purpose: Purpose,
     events: &dyn Events,
 ) -> Result<Plan> {
     let selection = source.select(&options.input)?;
@@ -109,7 +121,7 @@ pub(crate) fn prepare(
     let mut tables = Vec::new();
     let mut warnings = Vec::new();
     for selected in &selection.tables {
-        let plan = prepare_table(source, selected, options, &share, &mut warnings)?;
+        let plan = prepare_table(source, selected, options, purpose, &share, &mut warnings)?;
         plan.left_out.iter().for_each(|sstable| events.quarantined(&sstable.quarantine));
         events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
@@ -128,6 +140,7 @@ fn prepare_table(
     source: &Source,
     selected: &SelectedTable,
     options: &ExtractOptions,
+    purpose: Purpose,
     share: &Share,
     warnings: &mut Vec<String>,
 ) -> Result<TablePlan> {
@@ -148,7 +161,11 @@ fn prepare_table(
     let mut left_out = Vec::new();
     for sstable in &selected.sstables {
         let descriptor = &sstable.descriptor;
-        let opened = SstableReader::open(descriptor, &table, options.input.read_mode)
+        let open = match purpose {
+            Purpose::Extract => SstableReader::open,
+            Purpose::Forecast => SstableReader::open_to_plan,
+        };
+        let opened = open(descriptor, &table, options.input.read_mode)
             .and_then(|reader| Ok((borders(&reader, options.file_size)?, reader)));
         let (offered, reader) = match opened {
             Ok(opened) => opened,
@@ -172,7 +189,8 @@ fn prepare_table(
         ));
     }
     let ranges = share.ranges(source, &table.keyspace)?;
-    let splits = plan_splits(all_borders, &ranges, options.file_size);
+    all_borders.sort_unstable();
+    let splits = plan_splits(&all_borders, &ranges, options.file_size);
     let strict_liveness = has_strict_liveness(&source.schema, &table);
     let job = TableJob {
         name: table.qualified_name(),
@@ -184,7 +202,7 @@ fn prepare_table(
         now: options.now,
         strict_liveness,
     };
-    Ok(TablePlan { job, ranges, splits, left_out })
+    Ok(TablePlan { job, ranges, borders: all_borders, splits, left_out })
 }
 
 /// What to know where one node of several is extracted as if it were alone.

@@ -13,14 +13,14 @@ use crate::output::manifest::{
 };
 use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix, static_prefix};
 use crate::output::run::{AgentProgress, RunInfo};
-use crate::output::state::{Phase, StateFile};
+use crate::output::state::{Phase, SourceFiles, StateFile};
 use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
 use crate::schema::write_schema;
 use crate::store::s3::S3Options;
 use crate::store::{Claim, Location, PutOutcome, Store};
 
 use super::heartbeat::{Tally, write_status};
-use super::identity::{run_info, source_fingerprint};
+use super::identity::{run_info, source_files};
 use super::manifest::manifest_table;
 use super::options::ExtractOptions;
 use super::plan::Plan;
@@ -58,7 +58,7 @@ struct Here<'a> {
     agent: u32,
     location: &'a str,
     options: &'a ExtractOptions,
-    source_fingerprint: &'a str,
+    source_files: &'a SourceFiles,
 }
 
 impl Here<'_> {
@@ -83,7 +83,7 @@ impl Here<'_> {
     /// Where this agent stands.
     fn progress(&self, run: &RunInfo) -> Result<AgentProgress> {
         let (manifest, state) = (self.read("manifest.json")?, self.read("state.json")?);
-        run.agent_progress(manifest, state, self.source_fingerprint, self.location)
+        run.agent_progress(manifest, state, self.source_files, self.location)
     }
 
     /// The claim, or none with a word to the user where the store has no conditional writes.
@@ -150,13 +150,13 @@ impl Publication {
         let agent = plan.share.agent;
         let location = place.to_string();
         let wanted = run_info(options, source, plan)?;
-        let source_fingerprint = source_fingerprint(plan);
+        let source_files = source_files(source, plan);
         let here = Here {
             store: &*store,
             agent,
             location: &location,
             options,
-            source_fingerprint: &source_fingerprint,
+            source_files: &source_files,
         };
         if !options.overwrite {
             // Without the claim: a part that is complete needs nobody.
@@ -179,7 +179,7 @@ impl Publication {
                 return here.already_complete(&run, *manifest, place, source, plan);
             }
             AgentProgress::Resume(state) => state,
-            AgentProgress::Fresh => StateFile::new(&run, agent, &source_fingerprint, &started),
+            AgentProgress::Fresh => StateFile::new(&run, agent, &source_files, &started),
         };
         // What a dead run left half-written. Of what all agents share only where there is no other agent.
         store.clean_temporaries(&agent_file(agent, ""))?;
@@ -198,7 +198,7 @@ impl Publication {
             root: location,
             run,
             started: state.started.clone(),
-            source_fingerprint,
+            source_fingerprint: source_files.fingerprint,
             state: Mutex::new(state),
             claim: Mutex::new(claim),
         })))

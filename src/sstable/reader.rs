@@ -56,12 +56,39 @@ impl SstableReader {
         Ok(reader)
     }
 
+    /// Opens the SSTable to plan with it: nothing of Data.db is read. What only that could tell is not known then: where
+    /// partitions are without Index.db, and how a dropped column that could be either was stored.
+    pub fn open_to_plan(
+        descriptor: &Descriptor,
+        table: &TableMetadata,
+        mode: ReadMode,
+    ) -> Result<Self> {
+        let mut reader = Self::open_unread(descriptor, table, mode)?;
+        reader.index = PrimaryIndex::open(descriptor, reader.partitioner(), mode)?;
+        Ok(reader)
+    }
+
     /// Opens Data.db and what its rows are decoded with, as if there were no index: for [`super::DataWalk`].
     pub fn open_data(
         descriptor: &Descriptor,
         table: &TableMetadata,
         mode: ReadMode,
     ) -> Result<Self> {
+        let mut reader = Self::open_unread(descriptor, table, mode)?;
+        if RowCodec::has_ambiguous_dropped_column(table, &reader.statistics.header)
+            && reader.walk(0, |_| false).is_err()
+        {
+            let unsigned = descriptor.version.has_uint_deletion_time();
+            let frozen =
+                RowCodec::new(table, &reader.statistics.header, unsigned, DroppedUdts::Frozen);
+            if let Ok((codec, _)) = frozen {
+                reader.codec = Arc::new(codec);
+            }
+        }
+        Ok(reader)
+    }
+
+    fn open_unread(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
         let statistics =
             Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
         let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
@@ -79,7 +106,7 @@ impl SstableReader {
                     })
                 },
             )?;
-        let mut reader = Self {
+        Ok(Self {
             descriptor: descriptor.clone(),
             statistics,
             chunks,
@@ -87,17 +114,7 @@ impl SstableReader {
             unknown,
             index: None,
             samples: Samples::new(),
-        };
-        if RowCodec::has_ambiguous_dropped_column(table, &reader.statistics.header)
-            && reader.walk(0, |_| false).is_err()
-        {
-            let frozen =
-                RowCodec::new(table, &reader.statistics.header, unsigned, DroppedUdts::Frozen);
-            if let Ok((codec, _)) = frozen {
-                reader.codec = Arc::new(codec);
-            }
-        }
-        Ok(reader)
+        })
     }
 
     /// The order of its partitions.

@@ -436,20 +436,20 @@ impl Tail<'_> {
             }
             let full =
                 object.as_ref().is_some_and(|o| o.is_due(self.options.flush_size, Duration::MAX));
-            if full || next.is_none() {
-                if let Some(object) = object.take() {
-                    let object = object.finish()?;
-                    let state = BackupState { records: object.end, finished: next.is_none() };
-                    let name = change_object(self.host, &object_start(object.start))?;
-                    let parcel = Parcel::Backup {
-                        name: sstable.clone(),
-                        state,
-                        records: object.records,
-                        bytes: object.bytes.len() as u64,
-                    };
-                    self.shipper.ship(name, object.bytes, parcel, &mut self.stored, || Ok(()))?;
-                    backup.state = state;
-                }
+            if (full || next.is_none())
+                && let Some(object) = object.take()
+            {
+                let object = object.finish()?;
+                let state = BackupState { records: object.end, finished: next.is_none() };
+                let name = change_object(self.host, &object_start(object.start))?;
+                let parcel = Parcel::Backup {
+                    name: sstable.clone(),
+                    state,
+                    records: object.records,
+                    bytes: object.bytes.len() as u64,
+                };
+                self.shipper.ship(name, object.bytes, parcel, &mut self.stored, || Ok(()))?;
+                backup.state = state;
             }
             if self.is_stopped() {
                 return Ok(());

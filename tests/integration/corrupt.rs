@@ -228,7 +228,7 @@ fn an_index_that_leads_astray_loses_no_partition_in_silence() {
     let scratch = tempfile::tempdir().unwrap();
     let (data, table) = small_data(scratch.path());
     let options = extract_options(&data, OnCorrupt::Fail);
-    let cancel = AtomicI32::new(0);
+    let cancel = Arc::new(AtomicI32::new(0));
     let records = |options: &ExtractOptions| {
         run(options, &NoEvents, &cancel).map(|o| o.report.total.records_emitted)
     };
@@ -265,7 +265,7 @@ fn an_index_that_leads_astray_loses_no_partition_in_silence() {
 fn what_is_not_needed_may_be_missing_and_what_is_needed_is_said() {
     let scratch = tempfile::tempdir().unwrap();
     let (data, table) = small_data(scratch.path());
-    let cancel = AtomicI32::new(0);
+    let cancel = Arc::new(AtomicI32::new(0));
     let options = extract_options(&data, OnCorrupt::Fail);
     let expected = run(&options, &NoEvents, &cancel).unwrap().report.total.records_emitted;
     for (path, bytes) in tree(&table) {

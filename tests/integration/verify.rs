@@ -725,6 +725,21 @@ fn differing_rows_of_source_and_output_are_shown() {
     assert!(text.contains("they differ") && text.contains("\n  output  {"), "{text}");
     assert_eq!(text.matches("\n  output  ").count() + text.matches("\n  source  ").count(), 10);
 
+    // With damage elsewhere the difference is still named.
+    let damaged_too = {
+        let whole = fs::read(&data_files[1]).unwrap();
+        let mut bytes = whole.clone();
+        let last = bytes.len() - 20;
+        bytes[last] ^= 1;
+        fs::write(&data_files[1], bytes).unwrap();
+        let text = verify_against(&data, &output, 5);
+        fs::write(&data_files[1], whole).unwrap();
+        text
+    };
+    assert!(damaged_too.contains("cannot be read: storage.lz4"), "{damaged_too}");
+    assert!(damaged_too.contains("they differ"), "{damaged_too}");
+    assert!(damaged_too.contains("\n  output  {"), "{damaged_too}");
+
     // And damage in it is no difference.
     let mut bytes = fs::read(&data_files[1]).unwrap();
     bytes[50] ^= 1;

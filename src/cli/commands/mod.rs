@@ -5,6 +5,7 @@ pub mod config;
 pub mod extract;
 pub mod generate;
 pub mod inspect;
+pub mod plan;
 pub mod schema;
 pub mod seal;
 pub mod status;
@@ -28,6 +29,7 @@ pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
         }
         Command::Cat(args) => cat::run(&options::cat_options(args, settings)?, ui),
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
+        Command::Plan(args) => plan::run(args, settings, ui),
         Command::Seal(args) => seal::run(&options::seal_target(args)?, ui),
         Command::Status(args) => {
             status::run(&options::seal_target(&args.target)?, args.json, args.watch, ui)
