@@ -12,6 +12,8 @@ pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
+    static_ranks: Vec<u16>,
+    regular_ranks: Vec<u16>,
     is_known: bool,
 }
 
@@ -41,6 +43,14 @@ fn path_type(column: &ColumnMetadata) -> CqlType {
     }
 }
 
+/// For each column its place in the order of names.
+fn name_ranks(columns: &[ColumnMetadata]) -> Vec<u16> {
+    let mut names: Vec<&[u8]> = columns.iter().map(|column| column.name.as_bytes()).collect();
+    names.sort_unstable();
+    let rank = |column: &ColumnMetadata| names.partition_point(|n| *n < column.name.as_bytes());
+    columns.iter().map(|column| u16::try_from(rank(column)).unwrap_or(u16::MAX)).collect()
+}
+
 impl ClusteringOrder {
     /// The order of `table`.
     pub fn new(table: &TableMetadata) -> Self {
@@ -48,6 +58,8 @@ impl ClusteringOrder {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
             static_paths: table.statics.iter().map(path_type).collect(),
             regular_paths: table.regulars.iter().map(path_type).collect(),
+            static_ranks: name_ranks(&table.statics),
+            regular_ranks: name_ranks(&table.regulars),
             is_known: table.clustering.iter().all(|column| is_known(&column.cql_type)),
         }
     }
@@ -110,6 +122,12 @@ impl ClusteringOrder {
             _ => return None,
         };
         Some(if *reversed { !number } else { number })
+    }
+
+    /// The place of a column in the order of names, in which 2.x stores them.
+    pub fn name_rank(&self, is_static: bool, column: u16) -> u16 {
+        let ranks = if is_static { &self.static_ranks } else { &self.regular_ranks };
+        ranks.get(usize::from(column)).copied().unwrap_or(u16::MAX)
     }
 
     /// Compares two elements of a complex column.
