@@ -12,4 +12,4 @@ pub use columns::CellsLeftOut;
 pub use header::{HeaderColumn, SerializationHeader};
 pub use plan::{DroppedUdts, RowCodec, UnknownColumn};
 pub(crate) use times::read_deletion_time;
-pub use unfiltered::{PartitionHead, RowDecoder, Step};
+pub use unfiltered::{PartitionHead, RowDecoder, Step, partition_head};

@@ -90,10 +90,14 @@ fn named(
             dropped_micros: None,
         })
         .collect();
-    for dropped in table.dropped.iter().filter(|d| d.kind == kind) {
+    for dropped in &table.dropped {
         let name = bytes(&dropped.name);
         match named.iter_mut().find(|c| c.name == name) {
-            Some(column) => column.dropped_micros = Some(dropped.dropped_micros),
+            Some(column) if dropped.kind == kind => {
+                column.dropped_micros = Some(dropped.dropped_micros);
+            }
+            Some(_) => {}
+            // The schema of 2.x does not say whether a dropped column was static.
             None => named.push(NamedColumn {
                 name,
                 column: None,
@@ -206,6 +210,15 @@ impl LegacyLayout {
     /// True if partitions may have a static row.
     pub fn has_static(&self) -> bool {
         !self.statics.is_empty()
+    }
+
+    /// True if partitions may begin with static cells, of columns that the schema has or had.
+    pub fn may_have_static(&self) -> bool {
+        match self.naming {
+            Naming::SimpleSparse => true,
+            Naming::Sparse => self.clustering > 0,
+            Naming::Dense | Naming::SimpleDense | Naming::Super => false,
+        }
     }
 
     /// True if `name` is of the static row.
