@@ -6,6 +6,9 @@
 mod data_dir;
 mod header_schema;
 mod host;
+mod legacy_leftovers;
+mod legacy_schema;
+mod legacy_tables;
 mod live_set;
 mod not_read;
 mod options;
@@ -22,6 +25,7 @@ mod txn_log;
 pub use data_dir::{DataDirs, OtherData, ScanOptions, TableDir};
 pub use header_schema::header_schema;
 pub use host::HostInfo;
+pub use legacy_schema::{legacy_system_tables, read_legacy_schema};
 pub use live_set::{Leftovers, LiveSstable, list_backups, list_live_sstables};
 pub use options::{InputOptions, NodeDirs};
 pub use raw_row::{RawRow, RawValue, SystemTables};

@@ -139,6 +139,29 @@ impl<'a> Columns<'a> {
         elements.into_iter().map(|bytes| self.utf8(column, bytes)).collect::<Result<_>>().map(Some)
     }
 
+    /// The values of a list with one cell per element; none of no list.
+    pub(super) fn list(&self, column: &str) -> Result<Vec<String>> {
+        match self.row.get(column) {
+            None => Ok(Vec::new()),
+            Some(RawValue::Elements(cells)) => {
+                cells.iter().map(|(_, value)| self.utf8(column, value)).collect()
+            }
+            Some(RawValue::Simple(_)) => {
+                Err(self.error(column, "one cell where several are expected"))
+            }
+        }
+    }
+
+    /// A map of texts to numbers; empty for none.
+    pub(super) fn bigint_map(&self, column: &str) -> Result<BTreeMap<String, i64>> {
+        let entries = self.map(column)?.unwrap_or_default();
+        let number = |value: &[u8]| match value.try_into() {
+            Ok(array) => Ok(i64::from_be_bytes(array)),
+            Err(_) => Err(self.error(column, format!("{} bytes instead of 8", value.len()))),
+        };
+        entries.into_iter().map(|(key, value)| Ok((key, number(value)?))).collect()
+    }
+
     pub(super) fn text_set(&self, column: &str) -> Result<Option<BTreeSet<String>>> {
         Ok(self.texts(column)?.map(|texts| texts.into_iter().collect()))
     }

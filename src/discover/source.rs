@@ -8,12 +8,13 @@ use crate::merge::TieBreak;
 use crate::schema::{Schema, TableMetadata};
 
 use super::data_dir::named;
+use super::legacy_leftovers::{Unfinished, leave_out, unfinished_compactions};
 use super::options::{InputOptions, NodeDirs};
 use super::ring::{Addresses, KnownRing, read_ring};
 use super::system_rows::read_rows;
 use super::{
     DataDirs, HostInfo, LiveSstable, RawRow, ScanOptions, Selection, SystemTables, TablePatterns,
-    find_schema, select_tables, system_table,
+    find_schema, read_legacy_schema, select_tables, system_table,
 };
 
 /// Everything that is known about the input before a row is read.
@@ -78,10 +79,20 @@ impl Source {
         let scan = ScanOptions { snapshot: options.snapshot.clone(), backups: options.backups };
         let given = given_nodes(options);
         let paths: Vec<PathBuf> = given.iter().flat_map(|node| node.dirs.clone()).collect();
-        let dirs = DataDirs::scan(&paths, &scan)?;
+        let mut dirs = DataDirs::scan(&paths, &scan)?;
         let mode = options.read_mode;
+        let unfinished = unfinished_compactions(&mut DiskTables { dirs: &dirs, mode, now })
+            .unwrap_or_else(|error| {
+                dirs.warnings
+                    .push(format!("system.compactions_in_progress cannot be read: {error}"));
+                Unfinished::new()
+            });
+        leave_out(&mut dirs, &unfinished);
         let mut tables = DiskTables { dirs: &dirs, mode, now };
-        let schema = find_schema(&dirs, &options.schema, &mut tables, &mut || Ok(None))?;
+        let mut legacy = DiskTables { dirs: &dirs, mode, now };
+        let schema = find_schema(&dirs, &options.schema, &mut tables, &mut || {
+            read_legacy_schema(&mut legacy)
+        })?;
         let mut warnings = dirs.warnings.clone();
         let nodes = read_nodes(given, &dirs, mode, now, &mut warnings)?;
         let hosts: Vec<&HostInfo> = nodes.iter().filter_map(|node| node.host.as_ref()).collect();

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{ClusteringValue, RowView};
 use crate::cql::{CqlType, compare_values};
-use crate::schema::TableMetadata;
+use crate::schema::{ColumnMetadata, TableMetadata};
 
 /// Compares clusterings and cell paths of one table (`ClusteringComparator`, `ColumnMetadata.cellPathComparator`).
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
+    static_ranks: Vec<u16>,
+    regular_ranks: Vec<u16>,
     is_known: bool,
 }
 
@@ -29,6 +31,14 @@ fn is_known(cql_type: &CqlType) -> bool {
     }
 }
 
+/// For each column its place in the order of names.
+fn name_ranks(columns: &[ColumnMetadata]) -> Vec<u16> {
+    let mut names: Vec<&[u8]> = columns.iter().map(|column| column.name.as_bytes()).collect();
+    names.sort_unstable();
+    let rank = |column: &ColumnMetadata| names.partition_point(|n| *n < column.name.as_bytes());
+    columns.iter().map(|column| u16::try_from(rank(column)).unwrap_or(u16::MAX)).collect()
+}
+
 impl ClusteringOrder {
     /// The order of `table`.
     pub fn new(table: &TableMetadata) -> Self {
@@ -36,6 +46,8 @@ impl ClusteringOrder {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
             static_paths: table.statics.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             regular_paths: table.regulars.iter().map(|c| c.cql_type.cell_path_type()).collect(),
+            static_ranks: name_ranks(&table.statics),
+            regular_ranks: name_ranks(&table.regulars),
             is_known: table.clustering.iter().all(|column| is_known(&column.cql_type)),
         }
     }
@@ -98,6 +110,12 @@ impl ClusteringOrder {
             _ => return None,
         };
         Some(if *reversed { !number } else { number })
+    }
+
+    /// The place of a column in the order of names, in which 2.x stores them.
+    pub fn name_rank(&self, is_static: bool, column: u16) -> u16 {
+        let ranks = if is_static { &self.static_ranks } else { &self.regular_ranks };
+        ranks.get(usize::from(column)).copied().unwrap_or(u16::MAX)
     }
 
     /// Compares two elements of a complex column.

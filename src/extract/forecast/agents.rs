@@ -168,7 +168,7 @@ pub(super) fn nodes(source: &Source, plan: &Plan, name: Option<&str>) -> Vec<Nod
             let readers = table.job.readers.iter();
             readers
                 .filter(|reader| source.node_of(&reader.descriptor().directory) == Some(place))
-                .for_each(|reader| sum.add(&figures(reader)));
+                .for_each(|reader| sum.add(&figures(reader, &table.job.table)));
             if sum.sstables > 0 {
                 total.add(&sum);
                 tables.push(NodeTable {

@@ -1,11 +1,10 @@
 //! What Statistics.db and the index files tell of a table.
 
-use std::sync::Arc;
-
 use crate::cql::CqlType;
 use crate::error::Result;
 use crate::extract::plan::TablePlan;
 use crate::io::ByteReader;
+use crate::schema::{CompactKind, TableMetadata};
 use crate::sstable::SstableReader;
 use crate::sstable::stats::StatsMetadata;
 
@@ -68,7 +67,7 @@ impl TableFacts {
         let types: Vec<&CqlType> =
             table.job.table.partition_key.iter().map(|column| &column.cql_type).collect();
         for reader in readers {
-            facts.source.add(&figures(reader));
+            facts.source.add(&figures(reader, &table.job.table));
             let stats = &reader.statistics().stats;
             facts.has_ttl |= stats.max_ttl > 0;
             facts.has_legacy_shards |= stats.has_legacy_counter_shards;
@@ -98,20 +97,46 @@ impl TableFacts {
     }
 }
 
-/// What Statistics.db counted in one SSTable.
-pub(super) fn figures(reader: &Arc<SstableReader>) -> SourceFigures {
-    let stats = &reader.statistics().stats;
+/// What Statistics.db counted in one SSTable of `table`.
+pub(super) fn figures(reader: &SstableReader, table: &TableMetadata) -> SourceFigures {
+    let statistics = reader.statistics();
+    let stats = &statistics.stats;
     let data_bytes = reader.chunks().data_len();
+    let partitions = statistics.partition_count();
+    let counted = |count: i64| u64::try_from(count).unwrap_or(0);
+    let (rows, cells) = match (stats.total_rows, stats.total_columns_set) {
+        (Some(rows), Some(cells)) => (counted(rows), counted(cells)),
+        _ => legacy_counts(stats, table, partitions),
+    };
     SourceFigures {
         sstables: 1,
         disk_bytes: reader.chunks().stored_len(),
         data_bytes,
-        partitions: reader.statistics().partition_count(),
+        partitions,
         // Every row and cell has a byte of its own: more is damage.
-        rows: u64::try_from(stats.total_rows).unwrap_or(0).min(data_bytes),
-        cells: u64::try_from(stats.total_columns_set).unwrap_or(0).min(data_bytes),
+        rows: rows.min(data_bytes),
+        cells: cells.min(data_bytes),
         unrepaired_bytes: if stats.repaired_at == 0 { data_bytes } else { 0 },
     }
+}
+
+/// Rows and cells of an SSTable of 2.x, which only has a histogram of the cells of partitions, row markers among them: as many
+/// rows as they make if every row has a cell of every column.
+fn legacy_counts(stats: &StatsMetadata, table: &TableMetadata, partitions: u64) -> (u64, u64) {
+    let (mut stored, mut below) = (0_u64, 0);
+    for (bound, count) in stats.cells_per_partition.buckets() {
+        below = bound.unwrap_or(below);
+        stored = stored.saturating_add(below.saturating_mul(count));
+    }
+    let (each, has_marker) = match table.compact {
+        CompactKind::None => (table.regulars.len() as u64 + 1, true),
+        CompactKind::Dense | CompactKind::Super => (1, false),
+        // A partition is one row.
+        CompactKind::StaticCompact => (u64::MAX, false),
+    };
+    let rows = stored.div_ceil(each).max(partitions);
+    let cells = if has_marker { stored.saturating_sub(rows) } else { stored };
+    (rows, cells)
 }
 
 fn largest_partition(stats: &StatsMetadata) -> Option<(u64, Option<u64>)> {

@@ -312,7 +312,7 @@ pub struct Basis {
 impl Basis {
     /// How everything here is estimated.
     pub const OF_ALL: Self = Self {
-        rows: "estimate: sums over SSTables of what Statistics.db counted; what is in several of them, deleted or expired counts too",
+        rows: "estimate: sums over SSTables of what Statistics.db counted; what is in several of them, deleted or expired counts too; 2.x counts cells only, taken as rows with all columns",
         objects: "exact, by the index files: splits that hold a partition; one less where all rows of a split turn out to be deleted",
         bytes: "estimate: rows times an average record, from Statistics.db, the lengths of keys in the index, and usual lengths of text for each type",
         seconds: "the slowest of: uncompressed bytes at the speed, stored bytes at --read-rate, written bytes at --upload-rate",

@@ -33,7 +33,9 @@ struct Span<'a> {
 fn may_live(reader: &SstableReader, now: i64) -> bool {
     let stats = &reader.statistics().stats;
     let last = stats.max_local_deletion_time;
-    (stats.total_rows > 0 || stats.total_columns_set > 0)
+    // 2.x does not count them, and writes no SSTable without any.
+    let has_any = |count: Option<i64>| count.is_none_or(|count| count > 0);
+    (has_any(stats.total_rows) || has_any(stats.total_columns_set))
         && (last == LocalDeletionTime::NONE || last.0 > now)
 }
 
@@ -100,7 +102,7 @@ impl<'a> PartitionMap<'a> {
     pub(super) fn source_in(&self, ranges: &[TokenRange]) -> Result<SourceFigures> {
         let mut sum = SourceFigures::default();
         for reader in &self.table.job.readers {
-            let all = figures(reader);
+            let all = figures(reader, &self.table.job.table);
             if let [TokenRange::ALL] = ranges {
                 sum.add(&all);
                 continue;
