@@ -29,7 +29,7 @@ from typing import Any, Callable
 from answers import Answer, ask, to_one_clock
 from compare import DEFAULT_CASSPORT, Outcome, compare, extract, read_lines
 from differential import expected_of, seeds
-from node import LINES, Node
+from node import LINES, Node, NodeError
 from workload import SHORT_TTL, Workload
 
 CATCH_UP_SECONDS = 240
@@ -165,7 +165,29 @@ def in_order(answer: Answer, got: dict[str, dict[str, Any]]) -> list[dict[str, A
     types = {c.name: c.type for c in answer.columns}
     name = lambda row: repr([canonical(types[k], row.get(k)) for k in answer.keys])
     place = {name(line["row"]): i for i, line in enumerate(answer.rows)}
-    return sorted(got.values(), key=lambda row: place.get(name(row), len(place)))
+    return sorted((_all_columns(answer, row) for row in got.values()), key=lambda row: place.get(name(row), len(place)))
+
+
+def _all_columns(answer: Answer, row: dict[str, Any]) -> dict[str, Any]:
+    """A row that was written before a column was added has nothing of it, and one from before a drop still has it."""
+    full: dict[str, Any] = {}
+    for column in answer.columns:
+        full[column.name] = row.get(column.name)
+        if column.name not in answer.keys:
+            for what in ("writetime", "ttl"):
+                full[f"{what}({column.name})"] = row.get(f"{what}({column.name})")
+    return full
+
+
+def flush_when_it_can(node: Node) -> None:
+    """A node answers CQL before all of its management is there."""
+    for attempt in range(20):
+        try:
+            return node.flush(["system"])
+        except NodeError:
+            if attempt == 19:
+                raise
+            time.sleep(0.5)
 
 
 def main() -> None:
@@ -195,7 +217,7 @@ def main() -> None:
     node = Node(LINES[arguments.line], scratch / "node", settings, flush_schema=True)
     try:
         with node:
-            node.flush(["system"])
+            flush_when_it_can(node)
             run = Run(node, arguments.seeds, arguments.source == "cdc")
             run.setup()
             tail = Tail(arguments.cassport, node, output, scratch / "state", arguments.source, arguments.follow, [])
