@@ -364,6 +364,14 @@ pub struct StatusArgs {
     /// Print it again at this interval until all agents are complete or one has failed
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1, default_missing_value = "5s")]
     pub watch: Option<Duration>,
+    /// Wait until every change stream has passed --since, then end with 0: the signal for cut-over
+    #[arg(long, requires = "since", value_parser = BoolishValueParser::new())]
+    pub wait_caught_up: bool,
+    /// The time of the last write that has to be shipped
+    ///
+    /// RFC 3339 or seconds since 1970, by the clocks of the nodes.
+    #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
+    pub since: Option<i64>,
 }
 
 /// `inspect`.

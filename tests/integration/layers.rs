@@ -22,7 +22,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("changes", &["output", "rows", "schema", "cql", "dht", "io"]),
     (
         "extract",
-        &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"],
+        &[
+            "changes", "discover", "output", "store", "merge", "sstable", "rows", "schema", "cql",
+            "dht", "io",
+        ],
     ),
     (
         "tail",
@@ -45,8 +48,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "verify",
         &[
-            "extract", "discover", "output", "store", "merge", "sstable", "rows", "schema", "cql",
-            "dht", "io",
+            "extract", "changes", "discover", "output", "store", "merge", "sstable", "rows",
+            "schema", "cql", "dht", "io",
         ],
     ),
     ("progress", &[]),

@@ -31,9 +31,7 @@ pub fn run(settings: &Settings, ui: &Ui) -> Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&options::inspect_options(args, settings)?, ui),
         Command::Plan(args) => plan::run(args, settings, ui),
         Command::Seal(args) => seal::run(&options::seal_target(args)?, ui),
-        Command::Status(args) => {
-            status::run(&options::seal_target(&args.target)?, args.json, args.watch, ui)
-        }
+        Command::Status(args) => status::run(&options::seal_target(&args.target)?, args, ui),
         Command::Verify(args) => verify::run(&verify_options(args, settings)?, ui),
         Command::Config(_) => config::run(settings, ui),
         Command::Generate(args) => generate::run(args, ui),
