@@ -13,6 +13,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::plan_args::PlanArgs;
+use super::sequence_args::SequenceArgs;
 use super::share_args::{NodeArg, ShareArgs};
 use super::tail_args::TailArgs;
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
@@ -135,6 +136,12 @@ pub enum Command {
     /// together, or the exit code is 5. Then it writes the settings and lists for the loader of the profile, and
     /// _cassport/complete.json last.
     Seal(SealArgs),
+    /// Turn the change records of all nodes into rows for a loader
+    ///
+    /// Merges the streams that tail ships by write time, and writes a row whenever it is another one than before: change
+    /// files for DMS (INSERT, UPDATE, DELETE), numbered upwards, one writer for all tables. Goes on until it is stopped, or
+    /// with --once until all is done; the same command again continues.
+    Sequence(Box<SequenceArgs>),
     /// Show how far all agents of an output are, in one table
     ///
     /// From what each last said of itself (every 10 seconds), by agent and by table, in DMS's words. Nothing is written.

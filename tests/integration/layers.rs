@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("output", &["rows", "schema", "cql", "dht", "io"]),
     ("store", &["io"]),
     ("changes", &["output", "rows", "schema", "cql", "dht", "io"]),
+    ("sequence", &["changes", "output", "store", "merge", "rows", "schema", "cql", "dht", "io"]),
     (
         "extract",
         &[
