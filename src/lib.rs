@@ -6,7 +6,7 @@
 //! cli        the command line
 //! verify     SSTables, outputs, one against the other
 //! tail       ongoing changes: segments followed, records shipped
-//! extract    plan, splits, workers, seal
+//! extract    plan, splits, workers, seal               sequence  change records into final rows
 //! changes    change records, their objects
 //! stored     stored rows by key, incremental backups
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
@@ -32,6 +32,7 @@ pub mod output;
 pub mod progress;
 pub mod rows;
 pub mod schema;
+pub mod sequence;
 pub mod sstable;
 pub mod store;
 pub mod stored;

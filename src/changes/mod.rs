@@ -28,7 +28,8 @@ mod write;
 pub(crate) mod samples;
 
 pub use names::{
-    CHANGES, ObjectPosition, change_folder, change_object, parse_change_object, watermark_object,
+    CHANGES, ObjectPosition, change_folder, change_object, change_status_object,
+    parse_change_object, watermark_object,
 };
 pub use origin::{LogPosition, Origin, Position};
 pub use read::{Change, ChangeRecord, ChangeRecordReader, RecordError, RecordHead};

@@ -53,6 +53,11 @@ pub fn watermark_object(host_id: Uuid) -> String {
     format!("{}{WATERMARK}", change_folder(host_id))
 }
 
+/// The object in which a host's tail says what it does: `status.json` of `output.md` section 5.
+pub fn change_status_object(host_id: Uuid) -> String {
+    format!("{}status.json", change_folder(host_id))
+}
+
 /// What [`change_object`] made `name` of; none if it did not.
 pub fn parse_change_object(name: &str) -> Option<ObjectPosition> {
     let (host, file) = name.strip_prefix(CHANGES)?.split_once('/')?;

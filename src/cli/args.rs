@@ -13,6 +13,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::plan_args::PlanArgs;
+use super::sequence_args::SequenceArgs;
 use super::share_args::{NodeArg, ShareArgs};
 use super::tail_args::TailArgs;
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
@@ -135,6 +136,12 @@ pub enum Command {
     /// together, or the exit code is 5. Then it writes the settings and lists for the loader of the profile, and
     /// _cassport/complete.json last.
     Seal(SealArgs),
+    /// Turn the change records of all nodes into rows for a loader
+    ///
+    /// Merges the streams that tail ships by write time, and writes a row whenever it is another one than before: change
+    /// files for DMS (INSERT, UPDATE, DELETE), numbered upwards, one writer for all tables. Goes on until it is stopped, or
+    /// with --once until all is done; the same command again continues.
+    Sequence(Box<SequenceArgs>),
     /// Show how far all agents of an output are, in one table
     ///
     /// From what each last said of itself (every 10 seconds), by agent and by table, in DMS's words. Nothing is written.
@@ -364,6 +371,14 @@ pub struct StatusArgs {
     /// Print it again at this interval until all agents are complete or one has failed
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1, default_missing_value = "5s")]
     pub watch: Option<Duration>,
+    /// Wait until every change stream has passed --since, then end with 0: the signal for cut-over
+    #[arg(long, requires = "since", value_parser = BoolishValueParser::new())]
+    pub wait_caught_up: bool,
+    /// The time of the last write that has to be shipped
+    ///
+    /// RFC 3339 or seconds since 1970, by the clocks of the nodes.
+    #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
+    pub since: Option<i64>,
 }
 
 /// `inspect`.

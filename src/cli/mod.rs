@@ -19,6 +19,7 @@ mod progress;
 pub mod report;
 mod run;
 mod screen;
+pub mod sequence_args;
 pub mod settings;
 pub mod share_args;
 mod signals;

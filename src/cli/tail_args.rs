@@ -42,8 +42,8 @@ pub struct ChangeArgs {
     pub cdc_raw: Option<PathBuf>,
     /// The node's commitlog_directory: for 2.1 to 3.x, and where CDC is off
     ///
-    /// Segments are read as they are synced. Beside --cdc-raw it makes 3.8 to 3.11 faster, where cdc_raw gets a segment only
-    /// when Cassandra discards it.
+    /// Segments are read as they are synced. Beside --cdc-raw it makes 3.8 to 3.11 faster, where a segment comes to cdc_raw
+    /// only when Cassandra needs it no more.
     #[arg(long, value_name = "DIR")]
     pub commitlog_dir: Option<PathBuf>,
     /// Where archive_command of commitlog_archiving.properties puts segments

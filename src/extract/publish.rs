@@ -11,7 +11,9 @@ use crate::output::dms::DmsTarget;
 use crate::output::manifest::{
     ExcludedTable, FORMAT_VERSION, Manifest, ManifestTable, read_json, tool, write_json,
 };
-use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix, static_prefix};
+use crate::output::names::{
+    AGENTS, COMPLETE, OWN, RUN, SCHEMA, agent_file, load_prefix, static_prefix,
+};
 use crate::output::run::{AgentProgress, RunInfo};
 use crate::output::state::{Phase, SourceFiles, StateFile};
 use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
@@ -116,7 +118,7 @@ impl Here<'_> {
         }
         Claim::remove_if_gone(self.store, &agent_file(self.agent, "claim.json"))?;
         if run.agents == 1 && self.store.get(COMPLETE)?.is_none() {
-            self.store.clean_temporaries(OWN)?;
+            clean_shared(self.store, plan)?;
             let dms = dms_target(place, &self.options.s3);
             seal_output(self.store, source, dms, plan, &NoEvents)?;
         }
@@ -184,7 +186,7 @@ impl Publication {
         // What a dead run left half-written. Of what all agents share only where there is no other agent.
         store.clean_temporaries(&agent_file(agent, ""))?;
         if run.agents == 1 {
-            store.clean_temporaries(OWN)?;
+            clean_shared(&*store, plan)?;
         }
         for table in &plan.tables {
             let (keyspace, name) = (&table.job.table.keyspace, &table.job.table.name);
@@ -386,6 +388,24 @@ pub fn dms_target(place: &Location, options: &S3Options) -> DmsTarget {
     }
 }
 
+/// Removes what a dead run left half-written of the files that all agents share. By their names, not by their folder: tails
+/// and a sequencer may be writing below it.
+fn clean_shared(store: &dyn Store, plan: &Plan) -> Result<()> {
+    const SIDE_FILES: [&str; 4] =
+        ["external-table-definition", "table-mappings", "task-settings", "s3-source-settings"];
+    for name in [RUN, SCHEMA, COMPLETE] {
+        store.clean_temporaries(name)?;
+    }
+    for name in SIDE_FILES {
+        store.clean_temporaries(&format!("{OWN}/{name}"))?;
+    }
+    for table in &plan.tables {
+        let table = &table.job.table;
+        store.clean_temporaries(&format!("{OWN}/{}.{}", table.keyspace, table.name))?;
+    }
+    Ok(())
+}
+
 /// Removes what an earlier run of this agent left: its files, its folder, and what the seal wrote.
 fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
     let mut names = Vec::new();
@@ -400,7 +420,12 @@ fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
         store.list(AGENTS)?.iter().any(|o| !o.name.starts_with(&agent_file(agent, "")));
     names.extend(store.list(&agent_file(agent, ""))?.into_iter().map(|object| object.name));
     if !other_agents {
-        names.extend(store.list(&format!("{OWN}/"))?.into_iter().map(|object| object.name));
+        // Not what is in folders below: changes and what was made of them are not an extract's.
+        let own = format!("{OWN}/");
+        let shared = store.list(&own)?.into_iter().map(|object| object.name);
+        names.extend(
+            shared.filter(|name| name.strip_prefix(&own).is_some_and(|file| !file.contains('/'))),
+        );
     }
     // The claim is this process's by now.
     names.retain(|name| *name != agent_file(agent, "claim.json"));

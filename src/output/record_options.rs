@@ -151,6 +151,7 @@ impl RecordOptions {
             column_types,
             json_numbers: self.json_numbers,
             null_token: None,
+            composite_keys: true,
             now,
         })
     }

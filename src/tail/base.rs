@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::discover::Source;
-use crate::error::Result;
+use crate::discover::{InputOptions, Source};
+use crate::error::{Error, ErrorClass, Result};
 use crate::io::ReadMode;
 use crate::merge::TieBreak;
 use crate::progress::clock;
@@ -15,6 +16,9 @@ use crate::stored::{BaseRows, ReadLimits, StoredRows, Touched};
 
 use super::options::TailOptions;
 
+/// Looks at files that a running node changes, and the pause between two.
+const ATTEMPTS: u32 = 30;
+const PAUSE: Duration = Duration::from_millis(100);
 /// What remembering a key takes, about.
 const BYTES_PER_KEY: u64 = 48;
 /// Of the memory, what a page of stored rows may take: the rest remembers keys.
@@ -62,6 +66,21 @@ impl StoredBase {
 
     /// The stored rows of what `change` touches for the first time, in order.
     pub(super) fn before(&mut self, change: &PartitionUpdate) -> Result<Vec<PartitionUpdate>> {
+        let mut attempt = 1;
+        loop {
+            match self.read(change) {
+                Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
+                    // Opened and listed anew: SSTables come and go under our hands.
+                    self.tables.clear();
+                    std::thread::sleep(PAUSE);
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn read(&mut self, change: &PartitionUpdate) -> Result<Vec<PartitionUpdate>> {
         let Some(id) = change.table.id else { return Ok(Vec::new()) };
         if !self.tables.contains_key(&id) {
             let rows = self.open(&change.table)?;
@@ -85,6 +104,26 @@ impl StoredBase {
         let folders = self.folders.get(&name).cloned().unwrap_or_default();
         StoredRows::open(table, folders, self.rule, self.mode, self.limits).map(BaseRows::new)
     }
+}
+
+/// Looks at `directories` as long as what is there changes under our hands: a node that runs writes and removes SSTables,
+/// and between the listing and the reading of one it may be half there or gone.
+pub(super) fn open_source(options: &InputOptions, now: i64) -> Result<Source> {
+    let mut attempt = 1;
+    loop {
+        match Source::open(options, now) {
+            Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
+                std::thread::sleep(PAUSE);
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// True for what may be otherwise at the next look.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.class(), ErrorClass::Corrupt | ErrorClass::Missing | ErrorClass::Input)
 }
 
 fn folders(source: &Source) -> BTreeMap<(String, String), Vec<PathBuf>> {

@@ -1,6 +1,6 @@
 //! `tail`: ongoing changes, from the commit log into change records.
 //!
-//! One [`run`] follows the segments of one node, each by a reader of its own, and makes of every
+//! One [`run()`] follows the segments of one node, each by a reader of its own, and makes of every
 //! mutation the records of `output.md` section 3. Records of one segment gather in an object; objects are stored one after
 //! the other while the next ones are made; a position moves when the store has confirmed everything before it.
 //!

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::changes::{LogPosition, Position, change_folder, change_object, watermark_object};
+use crate::changes::{
+    LogPosition, Position, change_folder, change_object, change_status_object, watermark_object,
+};
 use crate::commitlog::{CommitLogPosition, SegmentStep};
 use crate::discover::Source;
 use crate::error::{Error, Result};
@@ -18,7 +20,7 @@ use crate::store::{Store, open};
 
 use super::adopt::adopted_end;
 use super::backups::{Backups, OpenBackup};
-use super::base::StoredBase;
+use super::base::{StoredBase, open_source};
 use super::follower::{Follower, Standing};
 use super::held::HeldMutations;
 use super::listing::{Found, SegmentDirs, SegmentFile};
@@ -58,7 +60,7 @@ enum Parcel {
 /// the store and of the state end the run.
 pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<TailReport> {
     let now = options.now.unwrap_or_else(|| clock::now().seconds());
-    let source = Source::open(&options.input, now)?;
+    let source = open_source(&options.input, now)?;
     for words in source.warnings() {
         events.warning(words);
     }
@@ -73,10 +75,12 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         Base::Auto => Some(StoredBase::new(&source, options)),
     };
     let mut backups = Backups::default();
-    let translator = Translator::new(host, &source, &options.input, cdc_only, base)?;
+    let mut translator = Translator::new(host, &source, &options.input, cdc_only, base)?;
     if options.backups {
         backups.renew(&source, translator.tables(), options.input.read_mode, &state)?;
     }
+    // Also by the first run: one that was killed before it could save anything was not the first.
+    translator.tell_all();
     let dirs = SegmentDirs {
         archive: options.archive.clone(),
         cdc_raw: options.cdc_raw.clone(),
@@ -418,6 +422,7 @@ impl Tail<'_> {
             shipped = Some(record);
             backup.state.records = record + 1;
             self.report.adopted += 1;
+            self.translator.tell_all();
         }
         let mut object: Option<ChangeObject> = None;
         let mut next = backup.updates.next().transpose()?;
@@ -496,6 +501,7 @@ impl Tail<'_> {
             follower.next_object = u64::from(end.offset);
             offset = offset.max(follower.next_object);
             self.report.adopted += 1;
+            self.translator.tell_all();
         }
         if offset != follower.offset {
             follower.seek(offset);
@@ -688,8 +694,7 @@ impl Tail<'_> {
             last_error: self.report.lost.last().or(self.report.damage.last()).cloned(),
             tables: Vec::new(),
         };
-        let name = format!("{}status.json", change_folder(self.host));
-        self.store.put(&name, &write_json(&status)?).map(drop)
+        self.store.put(&change_status_object(self.host), &write_json(&status)?).map(drop)
     }
 }
 

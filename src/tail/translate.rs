@@ -80,6 +80,12 @@ impl Translator {
         })
     }
 
+    /// Tells the definition of each table before its next record: nobody knows what a run before this one had told.
+    pub(super) fn tell_all(&mut self) {
+        let wanted = self.tables.wanted().filter_map(|table| Some((table.id?, Arc::clone(table))));
+        self.changed.extend(wanted.collect::<Vec<_>>());
+    }
+
     /// The tables that are shipped.
     pub(super) fn tables(&self) -> &Tables {
         &self.tables

@@ -26,10 +26,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Callable
 
+import corpusfile
+import datadir
 from answers import Answer, ask, to_one_clock
 from compare import DEFAULT_CASSPORT, Outcome, compare, extract, read_lines
 from differential import expected_of, seeds
-from node import LINES, Node
+from node import LINES, Node, NodeError
 from workload import SHORT_TTL, Workload
 
 CATCH_UP_SECONDS = 240
@@ -38,13 +40,13 @@ CATCH_UP_SECONDS = 240
 class Tail:
     """`cassport tail` of one node, started again whenever it is killed."""
 
-    def __init__(self, cassport: Path, node: Node, output: Path, state: Path, source: str, follow: str, extra: list[str]) -> None:
+    def __init__(self, cassport: Path, node: Node, output: Path, state: Path, source: str, follow: str, shipped: str) -> None:
         self.command = [
             str(cassport), "tail", "--data-dir", str(node.data), "--output", str(output), "--state-dir", str(state),
-            "--flush-interval", "300ms", "--follow", follow, "--sync-period", "1s", *extra,
+            "--flush-interval", "300ms", "--follow", follow, "--sync-period", "1s",
         ]
         if source == "cdc":
-            self.command += ["--cdc-raw", str(node.directory / "cdc_raw"), "--shipped", "delete"]
+            self.command += ["--cdc-raw", str(node.directory / "cdc_raw"), "--shipped", shipped]
         if source == "commitlog" or node.line.number < (4, 0):
             self.command += ["--commitlog-dir", str(node.directory / "commitlog")]
         self.output, self.log = output, open(output.parent / "tail.log", "ab")
@@ -165,7 +167,39 @@ def in_order(answer: Answer, got: dict[str, dict[str, Any]]) -> list[dict[str, A
     types = {c.name: c.type for c in answer.columns}
     name = lambda row: repr([canonical(types[k], row.get(k)) for k in answer.keys])
     place = {name(line["row"]): i for i, line in enumerate(answer.rows)}
-    return sorted(got.values(), key=lambda row: place.get(name(row), len(place)))
+    return sorted((_all_columns(answer, row) for row in got.values()), key=lambda row: place.get(name(row), len(place)))
+
+
+def _all_columns(answer: Answer, row: dict[str, Any]) -> dict[str, Any]:
+    """A row that was written before a column was added has nothing of it, and one from before a drop still has it."""
+    full: dict[str, Any] = {}
+    for column in answer.columns:
+        full[column.name] = row.get(column.name)
+        if column.name not in answer.keys:
+            for what in ("writetime", "ttl"):
+                full[f"{what}({column.name})"] = row.get(f"{what}({column.name})")
+    return full
+
+
+def flush_when_it_can(node: Node) -> None:
+    """A node answers CQL before all of its management is there."""
+    for attempt in range(20):
+        try:
+            return node.flush(["system"])
+        except NodeError:
+            if attempt == 19:
+                raise
+            time.sleep(0.5)
+
+
+def extract_live(cassport: Path, data: Path, tables: list[tuple[str, str]], output: Path) -> None:
+    """An extract of a running node without a snapshot: compactions of its own tables may take a file away."""
+    for attempt in range(5):
+        try:
+            return extract(cassport, data, tables, int(time.time()), output)
+        except RuntimeError:
+            if attempt == 4:
+                raise
 
 
 def main() -> None:
@@ -180,6 +214,7 @@ def main() -> None:
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=JSON", help="of cassandra.yaml")
     parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--corpus", type=Path, metavar="DIR", help="save data, cdc_raw and answers there, for the test `changes`")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="gen-"))
     settings: dict[str, Any] = {"cdc_enabled": True} if arguments.source == "cdc" else {}
@@ -195,15 +230,16 @@ def main() -> None:
     node = Node(LINES[arguments.line], scratch / "node", settings, flush_schema=True)
     try:
         with node:
-            node.flush(["system"])
+            flush_when_it_can(node)
             run = Run(node, arguments.seeds, arguments.source == "cdc")
             run.setup()
-            tail = Tail(arguments.cassport, node, output, scratch / "state", arguments.source, arguments.follow, [])
+            tail = Tail(arguments.cassport, node, output, scratch / "state", arguments.source, arguments.follow,
+                        "keep" if arguments.corpus else "delete")
             tail.start()
             # Of empty tables: every row comes from changes, for one that an extract has and nobody touches again keeps its TTL.
             node.flush(w.keyspace for w in run.workloads)
             tables = [(w.keyspace, t.name) for w in run.workloads for t in w.tables]
-            extract(arguments.cassport, node.data, tables, int(time.time()), output)
+            extract_live(arguments.cassport, node.data, tables, output)
             deaths = iter(range(arguments.node_kills))
 
             def between() -> None:
@@ -235,6 +271,12 @@ def main() -> None:
             if code:
                 raise RuntimeError(f"tail: exit code {code}: see {tail.log.name}\n{Path(tail.log.name).read_text()[-3000:]}")
         clock = next(iter(answers.values()))[0].clock
+        if arguments.corpus:
+            flat = [answer for group in answers.values() for answer in group]
+            datadir.copy(node.data, arguments.corpus / "data", [w.keyspace for w in run.workloads])
+            shutil.rmtree(arguments.corpus / "cdc_raw", ignore_errors=True)
+            shutil.copytree(node.directory / "cdc_raw", arguments.corpus / "cdc_raw")
+            corpusfile.write(arguments.corpus, node.line, [(a, "random workload, a part of it in the commit log only") for a in flat], {})
         stopped = sequence(arguments.cassport, output, scratch / "sequence", clock, arguments.interrupt_sequence, dice)
         rows = applied(output)
         for workload in run.workloads:

@@ -20,9 +20,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("output", &["rows", "schema", "cql", "dht", "io"]),
     ("store", &["io"]),
     ("changes", &["output", "rows", "schema", "cql", "dht", "io"]),
+    ("sequence", &["changes", "output", "store", "merge", "rows", "schema", "cql", "dht", "io"]),
     (
         "extract",
-        &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"],
+        &[
+            "changes", "discover", "output", "store", "merge", "sstable", "rows", "schema", "cql",
+            "dht", "io",
+        ],
     ),
     (
         "tail",
@@ -45,8 +49,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "verify",
         &[
-            "extract", "discover", "output", "store", "merge", "sstable", "rows", "schema", "cql",
-            "dht", "io",
+            "extract", "changes", "discover", "output", "store", "merge", "sstable", "rows",
+            "schema", "cql", "dht", "io",
         ],
     ),
     ("progress", &[]),

@@ -26,6 +26,7 @@ mod open_files;
 mod plan;
 mod runs;
 mod s3;
+mod sequence;
 mod skipped;
 mod status;
 mod stopped;

@@ -235,11 +235,12 @@ fn multiplied(root: &Path, times: usize) -> u64 {
 fn a_run_reads_no_faster_than_it_is_told() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
-    let bytes = multiplied(&data, 700);
-    assert!(bytes > 1_500_000, "{bytes}");
+    // Some hundred SSTables, which take much less time than the rate gives them.
+    let bytes = multiplied(&data, 100);
+    assert!(bytes > 200_000, "{bytes}");
     for (threads, no_mmap) in [("1", false), ("2", true)] {
         let output = scratch.path().join(threads);
-        let mut command = cassport(["extract", "--read-rate", "1MB/s", "--threads", threads]);
+        let mut command = cassport(["extract", "--read-rate", "64KiB/s", "--threads", threads]);
         command.arg("--data-dir").arg(&data).arg("--output").arg(&output);
         command.args(no_mmap.then_some("--no-mmap"));
         let start = Instant::now();
@@ -251,7 +252,7 @@ fn a_run_reads_no_faster_than_it_is_told() {
         .unwrap();
         assert!(report["total"]["bytesRead"].as_u64().unwrap() >= bytes);
         // What was read last is not waited for, and a CRC stands behind each chunk.
-        let least = Duration::from_micros(bytes) * 9 / 10;
+        let least = Duration::from_micros(bytes * 1_000_000 / 65_536) * 9 / 10;
         assert!(took >= least, "{bytes} bytes in {took:?}");
     }
 }
