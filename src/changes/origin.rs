@@ -4,6 +4,9 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::commitlog::CommitLogPosition;
+use crate::error::{Error, Result};
+
 /// A position in the commit log of one node (`CommitLogPosition`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogPosition {
@@ -11,6 +14,17 @@ pub struct LogPosition {
     pub segment: i64,
     /// Offset in the segment.
     pub offset: u32,
+}
+
+impl TryFrom<CommitLogPosition> for LogPosition {
+    type Error = Error;
+
+    /// Fails for a negative position, which no reader of the log gives.
+    fn try_from(end: CommitLogPosition) -> Result<Self> {
+        let offset = u32::try_from(end.position)
+            .map_err(|_| Error::Bug(format!("a mutation ends at the negative position {end}")))?;
+        Ok(Self { segment: end.segment_id, offset })
+    }
 }
 
 impl fmt::Display for LogPosition {

@@ -104,16 +104,11 @@ pub fn streams(store: &dyn Store, now: UnixMillis) -> Result<Vec<StreamOverview>
             offset: mark.offset,
             shipped_until: UnixMillis(mark.time).to_string(),
             shipped_until_millis: mark.time,
-            lag_seconds: seconds(now.0.saturating_sub(mark.time)),
+            lag_seconds: now.seconds_since(UnixMillis(mark.time)),
             status,
         });
     }
     Ok(streams)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a lag of 285,000 years would lose a millisecond")]
-fn seconds(millis: i64) -> f64 {
-    millis as f64 / 1000.0
 }
 
 /// Reads what the agents of the output in `store` last said; `now` is the time to measure their silence by.
@@ -191,24 +186,7 @@ fn agent_overview(
 fn said(store: &dyn Store, agent: u32) -> Result<Status> {
     let name = agent_file(agent, "status.json");
     let Some(bytes) = store.get(&name)? else {
-        return Ok(Status {
-            agent,
-            host: String::new(),
-            phase: Phase::Extracting,
-            updated: String::new(),
-            elapsed_seconds: 0,
-            percent: 0.0,
-            tables_loaded: 0,
-            tables_loading: 0,
-            tables_queued: 0,
-            tables_errored: 0,
-            rows: 0,
-            bytes_read: 0,
-            bytes_written: 0,
-            lag_seconds: None,
-            last_error: None,
-            tables: Vec::new(),
-        });
+        return Ok(Status::new(agent, Phase::Extracting));
     };
     serde_json::from_slice(&bytes).map_err(|error| Error::Refused {
         what: format!("{} is not what cassport wrote there: {error}", store.location(&name)),
@@ -231,22 +209,14 @@ fn of_manifest(manifest: Manifest, host: String) -> Status {
         })
         .collect();
     Status {
-        agent: manifest.agent,
         host,
-        phase: Phase::Complete,
         updated: manifest.finished,
-        elapsed_seconds: 0,
         percent: 100.0,
         tables_loaded: tables.len() as u64,
-        tables_loading: 0,
-        tables_queued: 0,
-        tables_errored: 0,
         rows: manifest.tables.iter().map(|table| table.rows).sum(),
-        bytes_read: 0,
         bytes_written: manifest.tables.iter().flat_map(|t| &t.files).map(|file| file.bytes).sum(),
-        lag_seconds: None,
-        last_error: None,
         tables,
+        ..Status::new(manifest.agent, Phase::Complete)
     }
 }
 

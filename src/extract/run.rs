@@ -8,13 +8,13 @@ use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
 use crate::output::RecordWriter;
 use crate::output::manifest::Manifest;
-use crate::progress::{Books, Events, Report, TableReport};
+use crate::progress::{Books, Events, Report, TableReport, Ticker};
 use crate::sstable::{LargeRows, ReadRate, WorkerRows};
 use crate::store::{Location, Store, open};
 
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{add_range, lost_range};
-use super::heartbeat::{Tally, Ticker};
+use super::heartbeat::Tally;
 use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
 use super::plan::{Plan, Purpose, TablePlan, prepare};
 use super::publish::{Opened, Publication, clock_of_output};

@@ -131,6 +131,30 @@ pub struct Status {
     pub tables: Vec<TableStatus>,
 }
 
+impl Status {
+    /// What is known of one that has said nothing but what it does: all numbers are 0.
+    pub fn new(agent: u32, phase: Phase) -> Self {
+        Self {
+            agent,
+            host: String::new(),
+            phase,
+            updated: String::new(),
+            elapsed_seconds: 0,
+            percent: 0.0,
+            tables_loaded: 0,
+            tables_loading: 0,
+            tables_queued: 0,
+            tables_errored: 0,
+            rows: 0,
+            bytes_read: 0,
+            bytes_written: 0,
+            lag_seconds: None,
+            last_error: None,
+            tables: Vec::new(),
+        }
+    }
+}
+
 /// What an agent is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

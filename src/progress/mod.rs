@@ -4,8 +4,10 @@ pub mod clock;
 mod counters;
 mod events;
 mod report;
+mod ticker;
 
 pub use clock::UnixMillis;
 pub use counters::{Books, NotRead};
 pub use events::{Events, NoEvents};
 pub use report::{OffsetRange, Quarantine, REPORT_VERSION, Report, TableReport, TokenSpan};
+pub use ticker::Ticker;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batch::Batcher;
@@ -20,7 +20,7 @@ use crate::output::manifest::{FORMAT_VERSION, Manifest, read_json, tool, write_j
 use crate::output::names::{AGENTS, COMPLETE, RUN, SCHEMA};
 use crate::output::run::{RunInfo, fingerprint};
 use crate::output::state::{Phase, Status};
-use crate::progress::{Events, clock};
+use crate::progress::{Events, Ticker, UnixMillis, clock};
 use crate::schema::parse_schema;
 use crate::store::{Claim, PutOutcome, Store, host_name, open};
 
@@ -98,7 +98,7 @@ pub fn run(
             scope.spawn(move || beating.beat(claim, options.heartbeat));
         }
         let done = Running { options, store: &store, events, cancel, beating }.run();
-        beating.stop();
+        beating.ticker.stop();
         done
     });
     if let Some(claim) = claim
@@ -112,30 +112,18 @@ pub fn run(
 /// The beat of the claim, in a thread of its own: a batch may take longer than a beat.
 #[derive(Default)]
 struct Beating {
-    ended: Mutex<bool>,
-    wake: Condvar,
+    ticker: Ticker,
     failed: Mutex<Option<Error>>,
 }
 
 impl Beating {
     fn beat(&self, claim: &Claim, interval: Duration) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let waited = self.wake.wait_timeout_while(ended, interval, |ended| !*ended);
-            ended = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if *ended {
-                return;
-            }
+        while self.ticker.wait(interval) {
             if let Err(error) = claim.beat() {
                 *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 return;
             }
         }
-    }
-
-    fn stop(&self) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.wake.notify_all();
     }
 
     /// An error if the claim is another process's.
@@ -249,10 +237,7 @@ impl Running<'_> {
         let mut batcher = Batcher {
             store: self.store,
             settings: &settings,
-            tie_break: match settings.tie_break.as_str() {
-                "3.11" => TieBreak::Until311,
-                _ => TieBreak::From40,
-            },
+            tie_break: TieBreak::of_release(&settings.tie_break).unwrap_or(TieBreak::From40),
             state: &state,
             tables,
             standing,
@@ -543,26 +528,20 @@ impl Running<'_> {
         last_error: Option<String>,
     ) -> Result<()> {
         let now = clock::now();
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a lag are below 2^52")]
-        let lag = time.map(|time| (now.0 - time).max(0) as f64 / 1000.0);
+        let lag = time.map(|time| now.seconds_since(UnixMillis(time)).max(0.0));
         let stopped = batcher.tables.iter().filter(|(_, e)| e.kept.stopped.is_some()).count();
         let status = Status {
-            agent: 0,
             host: host_name(),
-            phase,
             updated: now.to_string(),
             elapsed_seconds: started.elapsed().as_secs(),
             percent: 100.0,
-            tables_loaded: 0,
             tables_loading: batcher.tables.iter().count().saturating_sub(stopped) as u64,
-            tables_queued: 0,
             tables_errored: stopped as u64,
             rows: batcher.standing.rows,
-            bytes_read: 0,
             bytes_written: batcher.bytes_written,
             lag_seconds: lag,
             last_error,
-            tables: Vec::new(),
+            ..Status::new(0, phase)
         };
         self.store.put(STATUS, &write_json(&status)?).map(drop)
     }

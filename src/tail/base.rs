@@ -66,18 +66,14 @@ impl StoredBase {
 
     /// The stored rows of what `change` touches for the first time, in order.
     pub(super) fn before(&mut self, change: &PartitionUpdate) -> Result<Vec<PartitionUpdate>> {
-        let mut attempt = 1;
-        loop {
-            match self.read(change) {
-                Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
-                    // Opened and listed anew: SSTables come and go under our hands.
-                    self.tables.clear();
-                    std::thread::sleep(PAUSE);
-                    attempt += 1;
-                }
-                done => return done,
+        patiently(|| {
+            let read = self.read(change);
+            if read.is_err() {
+                // Opened and listed anew at the next look.
+                self.tables.clear();
             }
-        }
+            read
+        })
     }
 
     fn read(&mut self, change: &PartitionUpdate) -> Result<Vec<PartitionUpdate>> {
@@ -106,12 +102,17 @@ impl StoredBase {
     }
 }
 
-/// Looks at `directories` as long as what is there changes under our hands: a node that runs writes and removes SSTables,
-/// and between the listing and the reading of one it may be half there or gone.
+/// Looks at the directories of a node that may be running.
 pub(super) fn open_source(options: &InputOptions, now: i64) -> Result<Source> {
+    patiently(|| Source::open(options, now))
+}
+
+/// Looks again as long as what is there changes under our hands: a node that runs writes and removes SSTables, and between
+/// the listing and the reading of one it may be half there or gone.
+fn patiently<T>(mut look: impl FnMut() -> Result<T>) -> Result<T> {
     let mut attempt = 1;
     loop {
-        match Source::open(options, now) {
+        match look() {
             Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
                 std::thread::sleep(PAUSE);
                 attempt += 1;

@@ -89,8 +89,7 @@ impl Follower {
 
     /// `_cdc.idx` beside it.
     pub(super) fn index_path(&self) -> PathBuf {
-        let name = format!("CommitLog-{}-{}_cdc.idx", self.file.name.version, self.file.name.id);
-        self.file.path.with_file_name(name)
+        self.file.path.with_file_name(self.file.name.index_name())
     }
 
     /// Opens it, unless it is open; false while its header is not written.

@@ -15,8 +15,8 @@ use crate::discover::Source;
 use crate::error::{Error, Result};
 use crate::output::manifest::write_json;
 use crate::output::state::{Phase, Status};
-use crate::progress::{Events, clock};
-use crate::store::{Store, open};
+use crate::progress::{Events, UnixMillis, clock};
+use crate::store::{Store, host_name, open};
 
 use super::adopt::adopted_end;
 use super::backups::{Backups, OpenBackup};
@@ -24,7 +24,7 @@ use super::base::{StoredBase, open_source};
 use super::follower::{Follower, Standing};
 use super::held::HeldMutations;
 use super::listing::{Found, SegmentDirs, SegmentFile};
-use super::object::ChangeObject;
+use super::object::{ChangeObject, FinishedObject};
 use super::options::{Base, Shipped, TailOptions};
 use super::report::TailReport;
 use super::shipper::Shipper;
@@ -43,15 +43,23 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// Between two watermarks, at least.
 const WATERMARK: Duration = Duration::from_secs(1);
 
+/// An object on its way.
+#[derive(Debug)]
+struct Parcel {
+    contents: Contents,
+    records: u64,
+    bytes: u64,
+}
+
 /// What an object was made of.
 #[derive(Debug)]
-enum Parcel {
+enum Contents {
     /// Records of a segment.
-    Segment { id: i64, end: u64, offset: u64, records: u64, bytes: u64 },
+    Segment { id: i64, end: u64, offset: u64 },
     /// Records of an SSTable of a `backups` folder.
-    Backup { name: String, state: BackupState, records: u64, bytes: u64 },
+    Backup { name: String, state: BackupState },
     /// The records of one mutation that was held.
-    Held { end: CommitLogPosition, records: u64, bytes: u64 },
+    Held { end: CommitLogPosition },
 }
 
 /// Ships changes until a signal comes, or with `once` until everything there is shipped.
@@ -186,9 +194,7 @@ impl Tail<'_> {
         for id in ids {
             self.with_follower(id, Self::ship)?;
         }
-        while self.shipper.under_way() > 0 {
-            self.shipper.wait(HOUSEKEEPING, &mut self.stored)?;
-        }
+        self.shipper.drain(&mut self.stored)?;
         self.settle()?;
         for follower in self.followers.values().filter(|f| f.standing == Standing::Unclear) {
             self.events.file_warning(
@@ -353,8 +359,11 @@ impl Tail<'_> {
                             object.add(self.translator.lines(), records.into(), offset_of(end)?)?;
                         }
                         Translated::Unknown(why) => {
-                            self.hold(end, version, payload, why)?;
-                            follower.state.held += 1;
+                            self.held.keep(end, version, payload)?;
+                            if self.report.held_why.insert(why.clone()) {
+                                let words = format!("a mutation that ends at {end} is held: {why}");
+                                self.events.warning(&words);
+                            }
                         }
                         Translated::Undecodable(why) => {
                             let path = &follower.file.path;
@@ -366,15 +375,10 @@ impl Tail<'_> {
                             self.report.damaged(words);
                             follower.state.damaged = true;
                             self.held.keep(end, version, payload)?;
-                            follower.state.held += 1;
                         }
                     }
                     follower.offset = offset_of(end)?;
-                    let (size, interval) = (self.options.flush_size, self.options.flush_interval);
-                    if follower.object.as_ref().is_some_and(|object| object.is_due(size, interval))
-                    {
-                        self.ship(follower)?;
-                    }
+                    self.ship_if_due(follower)?;
                     if self.is_stopped() {
                         return Ok(progressed);
                     }
@@ -401,10 +405,7 @@ impl Tail<'_> {
                 }
             }
         }
-        if follower.object.as_ref().is_some_and(|o| o.is_due(u64::MAX, self.options.flush_interval))
-        {
-            self.ship(follower)?;
-        }
+        self.ship_if_due(follower)?;
         Ok(progressed)
     }
 
@@ -414,15 +415,11 @@ impl Tail<'_> {
         let object_start = |record| Position::Sstable { sstable: sstable.clone(), record };
         // Updates of this record and before are in objects.
         let mut shipped: Option<u64> = None;
-        loop {
-            let start = object_start(backup.state.records);
-            let name = change_object(self.host, &start)?;
-            let found = adopted_end(&*self.store, &name, &start)?;
-            let Some(Position::Sstable { record, .. }) = found else { break };
+        while let Some(Position::Sstable { record, .. }) =
+            self.adopted(&object_start(backup.state.records))?
+        {
             shipped = Some(record);
             backup.state.records = record + 1;
-            self.report.adopted += 1;
-            self.translator.tell_all();
         }
         let mut object: Option<ChangeObject> = None;
         let mut next = backup.updates.next().transpose()?;
@@ -446,14 +443,8 @@ impl Tail<'_> {
             {
                 let object = object.finish()?;
                 let state = BackupState { records: object.end, finished: next.is_none() };
-                let name = change_object(self.host, &object_start(object.start))?;
-                let parcel = Parcel::Backup {
-                    name: sstable.clone(),
-                    state,
-                    records: object.records,
-                    bytes: object.bytes.len() as u64,
-                };
-                self.shipper.ship(name, object.bytes, parcel, &mut self.stored, || Ok(()))?;
+                let start = object_start(object.start);
+                self.hand_over(object, &start, Contents::Backup { name: sstable.clone(), state })?;
                 backup.state = state;
             }
             if self.is_stopped() {
@@ -494,14 +485,11 @@ impl Tail<'_> {
     /// Finds the objects of a segment that a former run stored and did not live to note.
     fn adopt(&mut self, follower: &mut Follower) -> Result<()> {
         let mut offset = follower.offset;
-        loop {
-            let start = Position::Log(log_position(follower.id(), follower.next_object)?);
-            let name = change_object(self.host, &start)?;
-            let Some(Position::Log(end)) = adopted_end(&*self.store, &name, &start)? else { break };
+        while let Some(Position::Log(end)) =
+            self.adopted(&log_position(follower.id(), follower.next_object)?)?
+        {
             follower.next_object = u64::from(end.offset);
             offset = offset.max(follower.next_object);
-            self.report.adopted += 1;
-            self.translator.tell_all();
         }
         if offset != follower.offset {
             follower.seek(offset);
@@ -512,22 +500,46 @@ impl Tail<'_> {
         Ok(())
     }
 
+    /// The end of the object that begins at `start`, if a former run stored it.
+    fn adopted(&mut self, start: &Position) -> Result<Option<Position>> {
+        let end = adopted_end(&*self.store, &change_object(self.host, start)?, start)?;
+        if end.is_some() {
+            self.report.adopted += 1;
+            self.translator.tell_all();
+        }
+        Ok(end)
+    }
+
+    fn ship_if_due(&mut self, follower: &mut Follower) -> Result<()> {
+        let (size, interval) = (self.options.flush_size, self.options.flush_interval);
+        match &follower.object {
+            Some(object) if object.is_due(size, interval) => self.ship(follower),
+            _ => Ok(()),
+        }
+    }
+
     /// Hands over the object being made.
     fn ship(&mut self, follower: &mut Follower) -> Result<()> {
         let Some(object) = follower.object.take() else { return Ok(()) };
         let object = object.finish()?;
         let start = log_position(follower.id(), object.start)?;
-        let name = change_object(self.host, &Position::Log(start))?;
-        let parcel = Parcel::Segment {
-            id: follower.id(),
-            end: object.end,
-            offset: follower.offset,
-            records: object.records,
-            bytes: object.bytes.len() as u64,
-        };
-        follower.next_object = object.end;
+        let (id, end, offset) = (follower.id(), object.end, follower.offset);
+        follower.next_object = end;
         follower.under_way += 1;
-        self.shipper.ship(name, object.bytes, parcel, &mut self.stored, || Ok(()))
+        self.hand_over(object, &start, Contents::Segment { id, end, offset })
+    }
+
+    /// Gives the shipper an object whose records begin at `start`.
+    fn hand_over(
+        &mut self,
+        object: FinishedObject,
+        start: &Position,
+        contents: Contents,
+    ) -> Result<()> {
+        let name = change_object(self.host, start)?;
+        let bytes = object.bytes.len() as u64;
+        let parcel = Parcel { contents, records: object.records, bytes };
+        self.shipper.ship(name, object.bytes, parcel, &mut self.stored)
     }
 
     /// Notes what is stored, and what is finished.
@@ -536,10 +548,10 @@ impl Tail<'_> {
         let mut changed = !self.stored.is_empty();
         for parcel in std::mem::take(&mut self.stored) {
             self.report.objects += 1;
-            match parcel {
-                Parcel::Segment { id, end, offset, records, bytes } => {
-                    self.report.records += records;
-                    self.report.bytes_written += bytes;
+            self.report.records += parcel.records;
+            self.report.bytes_written += parcel.bytes;
+            match parcel.contents {
+                Contents::Segment { id, end, offset } => {
                     if let Some(follower) = self.followers.get_mut(&id) {
                         follower.state.offset = offset;
                         follower.state.next_object = end;
@@ -547,17 +559,11 @@ impl Tail<'_> {
                         self.state.set_segment(id, follower.state.clone());
                     }
                 }
-                Parcel::Backup { name, state, records, bytes } => {
-                    self.report.records += records;
-                    self.report.bytes_written += bytes;
+                Contents::Backup { name, state } => {
                     self.report.segments += u64::from(state.finished);
                     self.state.set_backup(&name, state);
                 }
-                Parcel::Held { end, records, bytes } => {
-                    self.report.records += records;
-                    self.report.bytes_written += bytes;
-                    self.held.remove(end)?;
-                }
+                Contents::Held { end } => self.held.remove(end)?,
             }
         }
         let done: Vec<i64> =
@@ -603,20 +609,6 @@ impl Tail<'_> {
         Ok(())
     }
 
-    fn hold(
-        &mut self,
-        end: CommitLogPosition,
-        version: crate::commitlog::LogVersion,
-        payload: &[u8],
-        why: String,
-    ) -> Result<()> {
-        self.held.keep(end, version, payload)?;
-        if self.report.held_why.insert(why.clone()) {
-            self.events.warning(&format!("a mutation that ends at {end} is held: {why}"));
-        }
-        Ok(())
-    }
-
     /// Tries what is held once more: the schema may know it now.
     fn ship_held(&mut self) -> Result<()> {
         for mutation in self.held.all().to_vec() {
@@ -633,20 +625,11 @@ impl Tail<'_> {
             let end = offset_of(mutation.end)?;
             let mut object = ChangeObject::new(end)?;
             object.add(self.translator.lines(), records.into(), end)?;
-            let object = object.finish()?;
             // Named by its own position, where no other object begins: this mutation is in none of them.
             let start = log_position(mutation.end.segment_id, end)?;
-            let name = change_object(self.host, &Position::Log(start))?;
-            let parcel = Parcel::Held {
-                end: mutation.end,
-                records: object.records,
-                bytes: object.bytes.len() as u64,
-            };
-            self.shipper.ship(name, object.bytes, parcel, &mut self.stored, || Ok(()))?;
+            self.hand_over(object.finish()?, &start, Contents::Held { end: mutation.end })?;
             // One at a time: the next look must not find it held again.
-            while self.shipper.under_way() > 0 {
-                self.shipper.wait(HOUSEKEEPING, &mut self.stored)?;
-            }
+            self.shipper.drain(&mut self.stored)?;
             self.settle()?;
         }
         Ok(())
@@ -675,41 +658,28 @@ impl Tail<'_> {
         let Some(mark) = self.watermarks.due(pause, self.followers.values()) else { return Ok(()) };
         self.store.put(&watermark_object(self.host), mark.to_json().as_bytes())?;
         let now = clock::now();
-        let lag = self.watermarks.time().map(|time| millis_to_seconds(now.0.saturating_sub(time)));
         let status = Status {
-            agent: 0,
-            host: crate::store::host_name(),
-            phase: if last { Phase::Complete } else { Phase::Tailing },
+            host: host_name(),
             updated: now.to_string(),
             elapsed_seconds: self.started.elapsed().as_secs(),
-            percent: 0.0,
-            tables_loaded: 0,
             tables_loading: self.translator.tables().wanted().count() as u64,
-            tables_queued: 0,
-            tables_errored: 0,
             rows: self.report.records,
             bytes_read: self.report.bytes_read,
             bytes_written: self.report.bytes_written,
-            lag_seconds: lag,
+            lag_seconds: Some(now.seconds_since(UnixMillis(mark.time))),
             last_error: self.report.lost.last().or(self.report.damage.last()).cloned(),
-            tables: Vec::new(),
+            ..Status::new(0, if last { Phase::Complete } else { Phase::Tailing })
         };
         self.store.put(&change_status_object(self.host), &write_json(&status)?).map(drop)
     }
 }
 
 fn offset_of(end: CommitLogPosition) -> Result<u64> {
-    u64::try_from(end.position)
-        .map_err(|_| Error::Bug(format!("a mutation ends at the negative position {end}")))
+    LogPosition::try_from(end).map(|end| u64::from(end.offset))
 }
 
-fn log_position(segment: i64, offset: u64) -> Result<LogPosition> {
+fn log_position(segment: i64, offset: u64) -> Result<Position> {
     let offset = u32::try_from(offset)
         .map_err(|_| Error::Bug(format!("position {offset} of segment {segment} is none")))?;
-    Ok(LogPosition { segment, offset })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a lag of 285,000 years would lose a millisecond")]
-fn millis_to_seconds(millis: i64) -> f64 {
-    millis as f64 / 1000.0
+    Ok(Position::Log(LogPosition { segment, offset }))
 }

@@ -1,19 +1,14 @@
 //! Objects on their way into the store, while the next ones are made.
 
 use std::sync::Arc;
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
-};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::store::{PutOutcome, Store};
 
 /// Objects that wait while one is stored: with more a stalled store would fill the memory.
 const WAITING: usize = 1;
-/// Between two looks at whether somebody wants to stop, while the store is slow.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// An object to store, with what its sender wants to know of it when it is there.
 #[derive(Debug)]
@@ -53,15 +48,13 @@ impl<T: Send + 'static> Shipper<T> {
         Ok(Self { parcels: Some(parcels), outcomes, under_way: 0, thread: Some(thread) })
     }
 
-    /// Hands over an object. Waits while as many as may wait do; calls `meanwhile` every now and then, whose error ends the
-    /// wait. Objects confirmed while it waits are put into `confirmed`.
+    /// Hands over an object. Waits while as many as may wait do; objects confirmed meanwhile are put into `confirmed`.
     pub(super) fn ship(
         &mut self,
         name: String,
         bytes: Vec<u8>,
         tag: T,
         confirmed: &mut Vec<T>,
-        mut meanwhile: impl FnMut() -> Result<()>,
     ) -> Result<()> {
         let mut parcel = Parcel { name, bytes, tag };
         loop {
@@ -81,8 +74,7 @@ impl<T: Send + 'static> Shipper<T> {
                     return Err(Error::Bug("the shipper ended without a word".into()));
                 }
             }
-            self.wait(LOOK, confirmed)?;
-            meanwhile()?;
+            self.wait(confirmed)?;
         }
     }
 
@@ -95,27 +87,23 @@ impl<T: Send + 'static> Shipper<T> {
         Ok(())
     }
 
-    /// Waits for an object to be stored, at most `longest`.
-    pub(super) fn wait(&mut self, longest: Duration, confirmed: &mut Vec<T>) -> Result<()> {
-        if self.under_way == 0 {
-            return Ok(());
-        }
-        match self.outcomes.recv_timeout(longest) {
-            Ok(outcome) => {
-                self.under_way -= 1;
-                confirmed.push(outcome?);
-                self.take(confirmed)
-            }
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(Error::Bug("the shipper ended without a word".into()))
-            }
-        }
+    /// Waits for the next object to be stored.
+    fn wait(&mut self, confirmed: &mut Vec<T>) -> Result<()> {
+        let outcome = self
+            .outcomes
+            .recv()
+            .map_err(|_| Error::Bug("the shipper ended without a word".into()))?;
+        self.under_way -= 1;
+        confirmed.push(outcome?);
+        self.take(confirmed)
     }
 
-    /// Objects handed over and not yet known to be stored.
-    pub(super) fn under_way(&self) -> usize {
-        self.under_way
+    /// Waits until all objects handed over are stored.
+    pub(super) fn drain(&mut self, confirmed: &mut Vec<T>) -> Result<()> {
+        while self.under_way > 0 {
+            self.wait(confirmed)?;
+        }
+        Ok(())
     }
 }
 
@@ -154,13 +142,6 @@ mod tests {
         Shipper::start(Arc::new(LocalStore::open(dir).unwrap())).unwrap()
     }
 
-    fn settle(shipper: &mut Shipper<u32>, confirmed: &mut Vec<u32>) -> Result<()> {
-        while shipper.under_way() > 0 {
-            shipper.wait(Duration::from_secs(10), confirmed)?;
-        }
-        Ok(())
-    }
-
     #[test]
     fn objects_are_confirmed_in_order() {
         let dir = tempfile::tempdir().unwrap();
@@ -168,9 +149,9 @@ mod tests {
         let mut confirmed = Vec::new();
         for i in 0..20 {
             let bytes = vec![u8::try_from(i).unwrap()];
-            shipper.ship(format!("o/{i}"), bytes, i, &mut confirmed, || Ok(())).unwrap();
+            shipper.ship(format!("o/{i}"), bytes, i, &mut confirmed).unwrap();
         }
-        settle(&mut shipper, &mut confirmed).unwrap();
+        shipper.drain(&mut confirmed).unwrap();
         assert_eq!(confirmed, (0..20).collect::<Vec<_>>());
         assert_eq!(std::fs::read(dir.path().join("o/7")).unwrap(), [7]);
     }
@@ -186,11 +167,10 @@ mod tests {
         let mut confirmed = Vec::new();
         let mut failure = None;
         for i in 0..3 {
-            let shipped =
-                shipper.ship(format!("o/{i}"), b"same".to_vec(), i, &mut confirmed, || Ok(()));
+            let shipped = shipper.ship(format!("o/{i}"), b"same".to_vec(), i, &mut confirmed);
             failure = failure.or(shipped.err());
         }
-        let failure = failure.or(settle(&mut shipper, &mut confirmed).err()).unwrap();
+        let failure = failure.or(shipper.drain(&mut confirmed).err()).unwrap();
         assert!(failure.to_string().contains("is there already"), "{failure}");
         assert_eq!(confirmed, [0]);
         drop(shipper);

@@ -38,9 +38,6 @@ pub(super) struct SegmentState {
     /// Parts of it could not be read.
     #[serde(default)]
     pub(super) damaged: bool,
-    /// Mutations of it that were held because they could not be decoded.
-    #[serde(default)]
-    pub(super) held: u64,
 }
 
 impl SegmentState {

@@ -12,7 +12,7 @@ use crate::commitlog::{
     SystemChange,
 };
 use crate::discover::{InputOptions, Source};
-use crate::error::{DecodeError, Error, Result};
+use crate::error::{DecodeError, Result};
 use crate::progress::clock;
 use crate::rows::PartitionUpdate;
 use crate::schema::{Schema, TableId, TableMetadata, write_schema};
@@ -131,27 +131,13 @@ impl Translator {
             // What is known of it besides would be shipped twice, or in two pieces: it waits as a whole.
             return Ok(Translated::Unknown(format!("table id {id} is not in the schema")));
         }
-        let origin = Origin { host_id: self.host, position: Position::Log(log_position(end)?) };
-        self.writer.begin(&origin);
         let updates: Vec<&PartitionUpdate> = mutation
             .updates
             .iter()
             .filter(|update| update.table.id.is_some_and(|id| self.tables.is_wanted(id)))
             .filter(|update| !update.is_empty())
             .collect();
-        for update in &updates {
-            self.tell_definition(&update.table);
-        }
-        if let Some(base) = &mut self.base {
-            for update in &updates {
-                for stored in base.before(update)? {
-                    self.writer.update(&stored, true)?;
-                }
-            }
-        }
-        for update in &updates {
-            self.writer.update(update, false)?;
-        }
+        self.write(Position::Log(LogPosition::try_from(end)?), &updates)?;
         if let Err(error) = self.watch(&mutation) {
             return Ok(Translated::Undecodable(error.to_string()));
         }
@@ -166,19 +152,30 @@ impl Translator {
         update: &PartitionUpdate,
     ) -> Result<u32> {
         self.writer.clear();
-        let position = Position::Sstable { sstable: sstable.to_owned(), record };
-        self.writer.begin(&Origin { host_id: self.host, position });
-        self.tell_definition(&update.table);
-        if let Some(base) = &mut self.base {
-            for stored in base.before(update)? {
-                self.writer.update(&stored, true)?;
-            }
-        }
-        self.writer.update(update, false)?;
+        self.write(Position::Sstable { sstable: sstable.to_owned(), record }, &[update])?;
         Ok(self.writer.index())
     }
 
-    /// Reads the schema anew, if that was not done just now; gives what was read to `with`.
+    /// Writes the records of `updates`, which stand at `position`: definitions that changed, stored rows, changes.
+    fn write(&mut self, position: Position, updates: &[&PartitionUpdate]) -> Result<()> {
+        self.writer.begin(&Origin { host_id: self.host, position });
+        for update in updates {
+            self.tell_definition(&update.table);
+        }
+        if let Some(base) = &mut self.base {
+            for update in updates {
+                for stored in base.before(update)? {
+                    self.writer.update(&stored, true)?;
+                }
+            }
+        }
+        for update in updates {
+            self.writer.update(update, false)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the schema anew and gives what was read to `with`.
     pub(super) fn refresh(
         &mut self,
         with: impl FnOnce(&Source, &Tables) -> Result<()>,
@@ -223,9 +220,7 @@ impl Translator {
                 }
                 SystemChange::Truncated { table, position, time_ms } => {
                     let known = self.tables.get(table).filter(|_| self.tables.is_wanted(table));
-                    let at = u32::try_from(position.position).ok();
-                    if let (Some(known), Some(offset)) = (known, at) {
-                        let at = LogPosition { segment: position.segment_id, offset };
+                    if let (Some(known), Ok(at)) = (known, LogPosition::try_from(position)) {
                         self.writer.truncate(&known, at, time_ms);
                     }
                 }
@@ -235,8 +230,7 @@ impl Translator {
     }
 
     fn is_dirty(&self) -> bool {
-        self.dirty_until.is_some_and(|until| Instant::now() < until)
-            && self.last_reload.is_none_or(|at| at.elapsed() >= RELOAD_PAUSE)
+        self.dirty_until.is_some_and(|until| Instant::now() < until) && self.reload_is_worth_it()
     }
 
     /// A mutation that is unclear is worth a look at the disk, unless there was one just now.
@@ -267,11 +261,4 @@ impl Translator {
         }
         Ok(Some(source))
     }
-}
-
-/// The position as records have it.
-fn log_position(end: CommitLogPosition) -> Result<LogPosition> {
-    let offset = u32::try_from(end.position)
-        .map_err(|_| Error::Bug(format!("a mutation ends at the negative position {end}")))?;
-    Ok(LogPosition { segment: end.segment_id, offset })
 }

@@ -92,9 +92,4 @@ impl Watermarks {
         self.published = Some(found);
         Some(found)
     }
-
-    /// Up to when everything is shipped, as last published; ms since 1970.
-    pub(super) fn time(&self) -> Option<i64> {
-        self.published.map(|last| last.time)
-    }
 }

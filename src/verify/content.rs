@@ -107,13 +107,7 @@ impl Content<'_> {
         let of_chunk = matches!(&error, Error::Damaged(d) if d.what.as_deref() == Some("chunk"));
         let place = at.map_or_else(String::new, |at| format!(" from offset {at} on"));
         let why = format!("Data.db cannot be read{place}");
-        for kind in [
-            CheckKind::KeyOrder,
-            CheckKind::RowOrder,
-            CheckKind::Index,
-            CheckKind::RowIndex,
-            CheckKind::Statistics,
-        ] {
+        for kind in CheckKind::OF_WALK {
             report.not_possible(kind, why.clone());
         }
         if self.indexed.filter.is_some() {

@@ -24,9 +24,10 @@ from typing import Any, Iterable
 
 HERE = Path(__file__).resolve().parent
 BASE = Path(os.environ.get("CASSANDRA_BASE", "/cass"))
-ADDRESS = "127.0.0.1"
+# `CASSANDRA_ADDRESS` (127.0.0.21 and above) lets several of these programs run at a time.
+ADDRESS = os.environ.get("CASSANDRA_ADDRESS", "127.0.0.1")
 CQL_PORT = 9042
-JMX_PORT = 7191
+JMX_PORT = 7190 + int(ADDRESS.rpartition(".")[2])
 NATIVE_LIBS = "usr/lib/x86_64-linux-gnu"
 
 

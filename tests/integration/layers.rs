@@ -15,11 +15,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("commitlog", &["rows", "schema", "cql", "dht", "io"]),
     ("sstable", &["commitlog", "rows", "schema", "cql", "dht", "io"]),
     ("merge", &["rows", "schema", "cql", "dht"]),
-    ("discover", &["merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
+    ("discover", &["merge", "sstable", "commitlog", "rows", "schema", "cql", "dht", "io"]),
     ("stored", &["discover", "merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
     ("output", &["rows", "schema", "cql", "dht", "io"]),
     ("store", &["io"]),
-    ("changes", &["output", "rows", "schema", "cql", "dht", "io"]),
+    ("changes", &["output", "commitlog", "rows", "schema", "cql", "dht", "io"]),
     ("sequence", &["changes", "output", "store", "merge", "rows", "schema", "cql", "dht", "io"]),
     (
         "extract",
