@@ -14,6 +14,7 @@
 //! whether two ranges that touch are two markers or one boundary. An upsert without marker, cells and deletion exists as a
 //! base record only: it says that the row was there.
 
+mod beginning;
 mod canonical;
 mod line;
 mod names;
@@ -27,9 +28,10 @@ mod write;
 #[path = "samples_tests.rs"]
 pub(crate) mod samples;
 
+pub use beginning::{LostChanges, StreamBeginning};
 pub use names::{
-    CHANGES, ObjectPosition, change_folder, change_object, change_status_object,
-    parse_change_object, watermark_object,
+    CHANGES, ObjectPosition, beginning_object, change_folder, change_object, change_status_object,
+    host_of_object, lost_folder, lost_object, parse_change_object, watermark_object,
 };
 pub use origin::{LogPosition, Origin, Position};
 pub use read::{Change, ChangeRecord, ChangeRecordReader, RecordError, RecordHead};

@@ -3,7 +3,9 @@
 //! ```text
 //! _cassport/changes/<hostId>/<segment, 19 digits>-<start, 10 digits>.jsonl.zst    records whose mutations end behind start
 //! _cassport/changes/<hostId>/<sstable>-<record, 10 digits>.jsonl.zst              records of an SSTable of the backups
+//! _cassport/changes/<hostId>/began.json                                           where the stream begins
 //! _cassport/changes/<hostId>/watermark.json                                       everything up to here is shipped
+//! _cassport/changes/<hostId>/lost/<segment, 19 digits>.json                       changes that were gone before they were read
 //! ```
 
 use uuid::Uuid;
@@ -51,6 +53,27 @@ pub fn change_object(host_id: Uuid, start: &Position) -> Result<String> {
 /// The object that says how far a host has come.
 pub fn watermark_object(host_id: Uuid) -> String {
     format!("{}{WATERMARK}", change_folder(host_id))
+}
+
+/// The object that says where a host's stream begins.
+pub fn beginning_object(host_id: Uuid) -> String {
+    format!("{}began.json", change_folder(host_id))
+}
+
+/// Folder of what a host's stream is without, with its final `/`.
+pub fn lost_folder(host_id: Uuid) -> String {
+    format!("{}lost/", change_folder(host_id))
+}
+
+/// The object that says what of a segment is lost.
+pub fn lost_object(host_id: Uuid, segment: i64) -> String {
+    format!("{}{segment:019}.json", lost_folder(host_id))
+}
+
+/// The host that any object of a stream is of; none for other objects.
+pub fn host_of_object(name: &str) -> Option<Uuid> {
+    let (host, _) = name.strip_prefix(CHANGES)?.split_once('/')?;
+    Uuid::parse_str(host).ok()
 }
 
 /// The object in which a host's tail says what it does: `status.json` of `output.md` section 5.
@@ -113,10 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn objects_of_a_stream_name_their_host() {
+        for name in [watermark_object(HOST), beginning_object(HOST), lost_object(HOST, 7)] {
+            assert_eq!(host_of_object(&name), Some(HOST), "{name}");
+        }
+        for name in ["_cassport/changes/x/began.json", "_cassport/run.json", "_cassport/changes/"] {
+            assert_eq!(host_of_object(name), None, "{name}");
+        }
+    }
+
+    #[test]
     fn other_names_are_none() {
         let folder = change_folder(HOST);
         for name in [
             watermark_object(HOST),
+            beginning_object(HOST),
+            lost_object(HOST, 7),
             format!("{folder}x.jsonl.zst"),
             format!("{folder}0000001700000000123-47.jsonl.zst"),
             format!("{folder}0000001700000000123-9999999999.jsonl.zst"),

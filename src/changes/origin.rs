@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::commitlog::CommitLogPosition;
 use crate::error::{Error, Result};
 
 /// A position in the commit log of one node (`CommitLogPosition`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LogPosition {
     /// Id of the segment: milliseconds at the start of the node, and counting up from there.
     pub segment: i64,

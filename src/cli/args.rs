@@ -351,6 +351,19 @@ pub struct RunArgs {
 /// `seal`.
 #[derive(Debug, clap::Args)]
 pub struct SealArgs {
+    /// Where the agents wrote.
+    #[command(flatten)]
+    pub target: OutputArgs,
+    /// Seal also where changes may be missing between the extract and a change stream
+    ///
+    /// Without it `seal` ends with 5 unless it can prove of every host that its change stream begins before the extract ends.
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub accept_unproven_handoff: bool,
+}
+
+/// The output of a run.
+#[derive(Debug, clap::Args)]
+pub struct OutputArgs {
     /// The directory or s3://BUCKET/PREFIX that the agents wrote to
     #[arg(short, long, value_name = "DIR|s3://BUCKET/PREFIX")]
     pub output: Option<PathBuf>,
@@ -364,7 +377,7 @@ pub struct SealArgs {
 pub struct StatusArgs {
     /// Where the agents write.
     #[command(flatten)]
-    pub target: SealArgs,
+    pub target: OutputArgs,
     /// Print one JSON document in place of text
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub json: bool,

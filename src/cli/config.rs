@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{
     CatArgs, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg, OnCorruptArg,
-    ProfileArg, RecordArgs, S3Args, SealArgs, SseArg, StorageClassArg,
+    OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg, StorageClassArg,
 };
 use super::settings::{Origin, Settings};
 use super::share_args::{nodes, share_options};
@@ -110,20 +110,20 @@ pub(super) fn run_options(
     })
 }
 
-/// A run of `seal`.
+/// The output that a command is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealTarget {
-    /// What to seal.
+    /// Where it is.
     pub location: Location,
     /// How S3 is reached, where it is a bucket.
     pub s3: S3Options,
 }
 
-/// Checks the options of `seal`.
-pub fn seal_target(args: &SealArgs) -> Result<SealTarget> {
+/// Checks where an output is.
+pub fn seal_target(args: &OutputArgs) -> Result<SealTarget> {
     let Some(output) = &args.output else {
         return Err(Error::Usage {
-            what: "seal needs to know what to seal".into(),
+            what: "which output is not said".into(),
             hint: Some("--output, as extract had it".into()),
         });
     };

@@ -19,7 +19,7 @@ struct Cat {
 #[derive(Parser)]
 struct Seal {
     #[command(flatten)]
-    args: SealArgs,
+    args: OutputArgs,
 }
 
 fn settings(argv: &[&str]) -> Settings {

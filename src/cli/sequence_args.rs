@@ -16,7 +16,7 @@ use crate::store::{Location, check_name};
 /// A file is one PUT.
 const MAX_FLUSH_SIZE: u64 = 1 << 30;
 /// Below that the database under the state has no room.
-const LEAST_MEMORY: u64 = 16 << 20;
+pub(super) const LEAST_MEMORY: u64 = 16 << 20;
 
 /// `sequence`.
 #[derive(Debug, clap::Args)]
@@ -94,38 +94,52 @@ pub fn sequence_options(args: &SequenceArgs) -> Result<SequenceOptions> {
             "--state-dir DIR, on a local disk",
         ));
     };
-    let cdc_path = how.cdc_path.trim_matches('/').to_owned();
-    let own = cdc_path.split('/').next() == Some(crate::output::names::OWN);
-    if own || check_name(&cdc_path).is_err() {
-        return Err(Error::usage(format!("--cdc-path: {:?} cannot be a folder", how.cdc_path)));
-    }
-    if how.flush_size.0 == 0 || how.flush_size.0 > MAX_FLUSH_SIZE {
-        return Err(Error::usage("--flush-size must be at least 1 byte and at most 1GiB"));
-    }
     if how.memory.0 < LEAST_MEMORY {
         return Err(Error::usage("--memory must be at least 16MiB"));
     }
-    let tie_break = match &how.cassandra_version {
-        None => None,
-        Some(version) => Some(TieBreak::of_release(version).ok_or_else(|| {
-            Error::usage(format!("{version:?} is not a release such as 3.11 or 4.1.9"))
-        })?),
-    };
     Ok(SequenceOptions {
         output: Location::parse(output)?,
         s3: s3_options(&args.s3, how.memory.0)?,
         profile: how.profile,
-        cdc_path,
+        cdc_path: cdc_path(&how.cdc_path)?,
         state_dir: state_dir.clone(),
         flush_interval: how.flush_interval,
-        flush_size: how.flush_size.0,
+        flush_size: change_file_size(how.flush_size)?,
         release: how.release,
         once: how.once,
         now: how.now,
-        tie_break,
+        tie_break: tie_break(how.cassandra_version.as_deref())?,
         heartbeat: how.heartbeat,
         memory: how.memory.0,
     })
+}
+
+/// The folder of change files.
+pub(super) fn cdc_path(given: &str) -> Result<String> {
+    let folder = given.trim_matches('/').to_owned();
+    let own = folder.split('/').next() == Some(crate::output::names::OWN);
+    if own || check_name(&folder).is_err() {
+        return Err(Error::usage(format!("--cdc-path: {given:?} cannot be a folder")));
+    }
+    Ok(folder)
+}
+
+/// Bytes after which a change file ends.
+pub(super) fn change_file_size(given: ByteSize) -> Result<u64> {
+    if given.0 == 0 || given.0 > MAX_FLUSH_SIZE {
+        return Err(Error::usage("a change file must be at least 1 byte and at most 1GiB large"));
+    }
+    Ok(given.0)
+}
+
+/// The rule for cells of one write time that a release has.
+pub(super) fn tie_break(version: Option<&str>) -> Result<Option<TieBreak>> {
+    let rule = |version: &str| {
+        TieBreak::of_release(version).ok_or_else(|| {
+            Error::usage(format!("{version:?} is not a release such as 3.11 or 4.1.9"))
+        })
+    };
+    version.map(rule).transpose()
 }
 
 #[cfg(test)]
@@ -150,7 +164,7 @@ mod tests {
             (&["--output", "/o"], "a directory for the rows"),
             (&["--output", "/o", "--state-dir", "/s", "--cdc-path", "_cassport/x"], "--cdc-path"),
             (&["--output", "/o", "--state-dir", "/s", "--cdc-path", "../x"], "--cdc-path"),
-            (&["--output", "/o", "--state-dir", "/s", "--flush-size", "2GiB"], "--flush-size"),
+            (&["--output", "/o", "--state-dir", "/s", "--flush-size", "2GiB"], "at most 1GiB"),
             (&["--output", "/o", "--state-dir", "/s", "--memory", "1MiB"], "--memory"),
             (&["--output", "/o", "--state-dir", "/s", "--cassandra-version", "x"], "not a release"),
         ] {

@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use super::args::{InputArgs, S3Args};
 use super::config::{input_options, s3_options};
-use super::settings::Settings;
+use super::sequence_args::{LEAST_MEMORY, cdc_path, change_file_size, tie_break};
+use super::settings::{Origin, Settings};
 use super::units::{ByteSize, Pair, parse_clock, parse_duration};
 use crate::commitlog::EncryptionKeys;
 use crate::error::{Error, Result};
+use crate::sequence::{SequenceOptions, SequenceProfile};
 use crate::store::Location;
 use crate::tail::{Base, Follow, Shipped, TailOptions};
 
@@ -28,6 +30,9 @@ pub struct TailArgs {
     /// How to ship.
     #[command(flatten)]
     pub ship: ShipArgs,
+    /// What `sequence` does, in the same process.
+    #[command(flatten)]
+    pub rows: RowsArgs,
     /// How S3 is reached.
     #[command(flatten)]
     pub s3: S3Args,
@@ -111,6 +116,26 @@ pub struct ShipArgs {
     pub memory: ByteSize,
 }
 
+/// Final rows from the process that ships the changes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Rows")]
+pub struct RowsArgs {
+    /// Write the final rows too, as `sequence` does: dms, datalake or jsonl. For a cluster of one node
+    ///
+    /// On the command line only: the profile of a configuration file is that of the extract.
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// Folder of the change files of `dms` and `jsonl` in the output
+    #[arg(long, value_name = "FOLDER", default_value = "cdc-changes")]
+    pub cdc_path: String,
+    /// Write change files before the extract is sealed
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub release: bool,
+    /// About how large change files become
+    #[arg(long, value_name = "SIZE", default_value = "32MiB")]
+    pub change_file_size: ByteSize,
+}
+
 /// `--follow`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FollowArg {
@@ -138,6 +163,8 @@ pub enum ShippedArg {
     Delete,
 }
 
+/// How often the claim of a sequencer in this process is renewed.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A file with a password is a line.
 const LARGEST_SECRET: u64 = 64 << 10;
 
@@ -211,6 +238,34 @@ pub fn tail_options(args: &TailArgs, settings: &Settings) -> Result<TailOptions>
     })
 }
 
+/// The sequencer that runs beside the tail, if `--profile` asks for one.
+pub fn beside_options(
+    args: &TailArgs,
+    tail: &TailOptions,
+    settings: &Settings,
+) -> Result<Option<SequenceOptions>> {
+    let Some(profile) = &args.rows.profile else { return Ok(None) };
+    if settings.origin("profile") != Origin::CommandLine {
+        return Ok(None);
+    }
+    let profile: SequenceProfile = profile.parse()?;
+    Ok(Some(SequenceOptions {
+        output: tail.output.clone(),
+        s3: tail.s3.clone(),
+        profile: Some(profile),
+        cdc_path: cdc_path(&args.rows.cdc_path)?,
+        state_dir: tail.state_dir.join("sequence"),
+        flush_interval: tail.flush_interval,
+        flush_size: change_file_size(args.rows.change_file_size)?,
+        release: args.rows.release,
+        once: tail.once,
+        now: tail.now,
+        tie_break: tie_break(tail.input.cassandra_version.as_deref())?,
+        heartbeat: HEARTBEAT,
+        memory: tail.memory.max(LEAST_MEMORY),
+    }))
+}
+
 fn encryption_keys(args: &ChangeArgs) -> Result<EncryptionKeys> {
     let mut keys = EncryptionKeys::default();
     for pair in &args.commitlog_key {
@@ -238,4 +293,62 @@ fn secret(path: &std::path::Path) -> Result<String> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::usage(format!("{} is not text", path.display())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::args::Command;
+
+    fn beside(argv: &[&str]) -> Result<Option<SequenceOptions>> {
+        let tail = [
+            "cassport",
+            "tail",
+            "--data-dir",
+            "/d",
+            "-o",
+            "/o",
+            "--state-dir",
+            "/s",
+            "--archive",
+            "/a",
+        ];
+        let argv: Vec<OsString> = tail.iter().chain(argv).map(OsString::from).collect();
+        let settings = Settings::parse(argv).unwrap();
+        let Command::Tail(args) = &settings.args.command else { panic!() };
+        beside_options(args, &tail_options(args, &settings)?, &settings)
+    }
+
+    #[test]
+    fn rows_are_made_beside_the_changes_when_a_profile_is_asked_for() {
+        assert!(beside(&[]).unwrap().is_none());
+        let argv = [
+            "--profile",
+            "dms",
+            "--once",
+            "--cassandra-version",
+            "3.11.19",
+            "--change-file-size",
+            "1MiB",
+        ];
+        let options = beside(&argv).unwrap().unwrap();
+        assert_eq!((options.profile, options.once), (Some(SequenceProfile::Dms), true));
+        assert_eq!(
+            (options.flush_size, options.tie_break),
+            (1 << 20, Some(crate::merge::TieBreak::Until311))
+        );
+        assert_eq!(options.state_dir, PathBuf::from("/s/sequence"));
+        assert!(beside(&["--profile", "csv"]).unwrap_err().to_string().contains("csv"));
+        assert!(beside(&["--profile", "dms", "--cdc-path", "../x"]).is_err());
+    }
+
+    #[test]
+    fn the_profile_of_a_configuration_file_is_the_extracts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, "profile = \"csv\"\n").unwrap();
+        assert!(beside(&["--config", file.to_str().unwrap()]).unwrap().is_none());
+    }
 }

@@ -20,6 +20,7 @@ mod select;
 mod source;
 mod system_rows;
 mod system_schema;
+mod taken;
 mod txn_log;
 
 pub use data_dir::{DataDirs, OtherData, ScanOptions, TableDir};
@@ -36,3 +37,4 @@ pub use select::{
 };
 pub use source::{Source, SourceNode};
 pub use system_schema::{SystemRows, build_schema, system_table, system_tables};
+pub use taken::Taken;

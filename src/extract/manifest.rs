@@ -1,9 +1,9 @@
 //! A table's entry in the manifest.
 
-use crate::discover::Source;
+use crate::discover::{Source, TableDir, Taken};
 use crate::output::manifest::{
-    ManifestColumn, ManifestTable, OutputColumnKind, RecordDigest, SourceEntry, TableCounters,
-    TokenInterval,
+    ManifestColumn, ManifestHost, ManifestTable, OutputColumnKind, PositionPair, RecordDigest,
+    SourceEntry, TableCounters, TokenInterval,
 };
 use crate::output::{OutputColumn, OutputKind};
 use crate::schema::ColumnKind;
@@ -74,14 +74,32 @@ pub(super) fn manifest_column(
     }
 }
 
+/// The nodes whose files are read, and when these were taken.
+pub(super) fn manifest_hosts(source: &Source, tables: &[TablePlan]) -> Vec<ManifestHost> {
+    let readers = tables.iter().flat_map(|table| &table.job.readers);
+    let known: Vec<_> =
+        readers.map(|reader| (reader.descriptor(), &reader.statistics().stats)).collect();
+    // A node writes and flushes its own tables also while nobody writes to those of users.
+    let own = |dir: &TableDir| dir.keyspace == "system" || dir.keyspace.starts_with("system_");
+    let taken = source.taken(&known, &own);
+    let host = |node: Taken| ManifestHost {
+        host_id: node.host_id.to_string(),
+        flushed_to: node.flushed_to.as_ref().map(pair),
+        is_snapshot: node.is_snapshot,
+        snapshot_time: node.snapshot_time.map(|time| time.to_string()),
+    };
+    taken.into_iter().map(host).collect()
+}
+
+fn pair(at: &CommitLogPosition) -> PositionPair {
+    // Ids and offsets are never negative, but for the position "none".
+    (u64::try_from(at.segment_id).unwrap_or(0), u64::try_from(at.position).unwrap_or(0))
+}
+
 fn source_entry(source: &Source, reader: &SstableReader) -> SourceEntry {
     let path = reader.descriptor().path(Component::Data);
     let stats = &reader.statistics().stats;
     let host = stats.originating_host_id.map(|id| id.to_string());
-    let pair = |at: &CommitLogPosition| {
-        // Ids and offsets are never negative, but for the position "none".
-        (u64::try_from(at.segment_id).unwrap_or(0), u64::try_from(at.position).unwrap_or(0))
-    };
     let intervals = stats
         .commit_log_intervals
         .iter()

@@ -4,6 +4,7 @@ mod budget;
 mod coverage;
 mod damage;
 pub mod forecast;
+mod handoff;
 mod heartbeat;
 mod identity;
 mod manifest;

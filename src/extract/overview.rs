@@ -77,6 +77,11 @@ impl StreamOverview {
     pub fn has_passed(&self, time: UnixMillis) -> bool {
         self.shipped_until_millis >= time.0
     }
+
+    /// True if its tail works and cannot say up to when everything is shipped, as it reads what Cassandra is done with.
+    pub fn is_blind(&self) -> bool {
+        self.shipped_until_millis == 0 && self.status.is_some()
+    }
 }
 
 /// The change streams of the output in `store`; `now` is the time to measure their lag by.

@@ -23,7 +23,7 @@ use crate::store::{Claim, Location, PutOutcome, Store};
 
 use super::heartbeat::{Tally, write_status};
 use super::identity::{run_info, source_files};
-use super::manifest::manifest_table;
+use super::manifest::{manifest_hosts, manifest_table};
 use super::options::ExtractOptions;
 use super::plan::Plan;
 use super::results::{SplitOutcome, TableResult, from_state, to_state};
@@ -341,6 +341,7 @@ impl Publication {
             options: self.run.options.clone(),
             fingerprint: self.run.fingerprint.clone(),
             source_fingerprint: self.source_fingerprint.clone(),
+            hosts: manifest_hosts(source, &plan.tables),
             tables,
             excluded,
             complete: true,
@@ -371,7 +372,13 @@ fn seal_output(
     events: &dyn Events,
 ) -> Result<Vec<String>> {
     let cql = write_schema(&source.schema, &|table| plan.selects(table));
-    let options = SealOptions { schema_cql: Some(&cql), dms, side_files: None, events };
+    let options = SealOptions {
+        schema_cql: Some(&cql),
+        dms,
+        side_files: None,
+        accept_unproven_handoff: false,
+        events,
+    };
     Ok(seal(store, &options)?.warnings)
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::coverage::{Claim, check_coverage};
+use super::handoff::hand_offs;
 use super::share::Ownership;
 use crate::dht::TokenRange;
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ use crate::output::names::{
     AGENTS, COMPLETE, OWN, RUN, SCHEMA, SORT_KEY_COLUMN, agent_file, table_folder,
 };
 use crate::output::run::RunInfo;
-use crate::output::state::{Complete, CompleteTable};
+use crate::output::state::{Complete, CompleteTable, HandOffProof};
 use crate::progress::{Events, Report};
 use crate::store::Store;
 
@@ -41,6 +42,8 @@ pub struct SealOptions<'a> {
     pub dms: DmsTarget,
     /// Makes the side files of other profiles (import requests, schemas for Spark).
     pub side_files: Option<&'a SideFiles<'a>>,
+    /// Seal also where changes may be missing between the extract and a change stream.
+    pub accept_unproven_handoff: bool,
     /// Who listens.
     pub events: &'a dyn Events,
 }
@@ -99,6 +102,13 @@ pub fn seal(store: &dyn Store, options: &SealOptions<'_>) -> Result<SealOutcome>
     check_ranges(&run, &manifests)?;
     check_objects(store, &tables)?;
     let (whole, mut warnings) = read_reports(store, manifests.keys())?;
+    let hand_off = hand_offs(store, manifests.values(), options.accept_unproven_handoff)?;
+    warnings.extend(
+        hand_off
+            .iter()
+            .filter(|host| host.proof == HandOffProof::Unproven)
+            .map(|host| format!("changes may be missing: {}", host.words)),
+    );
 
     let mut sealed = SideObjects::default();
     if let Some(cql) = options.schema_cql {
@@ -123,6 +133,7 @@ pub fn seal(store: &dyn Store, options: &SealOptions<'_>) -> Result<SealOutcome>
         tables: tables.iter().map(complete_table).collect(),
         side_files: sealed.objects.iter().map(|(name, _)| name.clone()).collect(),
         dms_endpoints: sealed.dms_endpoints,
+        hand_off,
     };
     remove_stale(store, &complete)?;
     let mut already_sealed = true;

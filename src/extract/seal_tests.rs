@@ -99,6 +99,7 @@ impl Sample {
             options: BTreeMap::new(),
             fingerprint: self.run.fingerprint.clone(),
             source_fingerprint: "x".into(),
+            hosts: vec![],
             tables: vec![ManifestTable {
                 keyspace: "ks".into(),
                 table: "t".into(),
@@ -137,6 +138,7 @@ impl Sample {
             schema_cql: Some("CREATE KEYSPACE ks;\n"),
             dms: DmsTarget::default(),
             side_files: None,
+            accept_unproven_handoff: false,
             events: &NoEvents,
         };
         seal(&self.store, &options)
@@ -392,6 +394,7 @@ fn datalake_folders_get_a_success_object_and_side_files_may_be_added() {
         schema_cql: None,
         dms: DmsTarget::default(),
         side_files: Some(&ddl),
+        accept_unproven_handoff: false,
         events: &NoEvents,
     };
     let outcome = seal(&sample.store, &options).unwrap();

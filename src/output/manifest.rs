@@ -66,6 +66,9 @@ pub struct Manifest {
     pub fingerprint: String,
     /// Fingerprint of the input files.
     pub source_fingerprint: String,
+    /// The nodes whose files were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<ManifestHost>,
     /// Tables, in the order of their names.
     pub tables: Vec<ManifestTable>,
     /// Tables that were not extracted.
@@ -233,6 +236,20 @@ pub struct SourceEntry {
     pub originating_host_id: Option<String>,
     /// When it was repaired (ms); 0 if not.
     pub repaired_at: i64,
+}
+
+/// A node whose files were read, and what they say of when they were taken from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestHost {
+    /// Host id.
+    pub host_id: String,
+    /// The greatest position of its commit log that its SSTables have, those of keyspaces `system*` included.
+    pub flushed_to: Option<PositionPair>,
+    /// True if they are of a snapshot, for which `nodetool` flushes first.
+    pub is_snapshot: bool,
+    /// When the snapshot was made, where it says so (from 4.1 on).
+    pub snapshot_time: Option<String>,
 }
 
 /// A table that was not extracted.

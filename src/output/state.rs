@@ -239,6 +239,33 @@ pub struct Complete {
     pub side_files: Vec<String>,
     /// For DMS: the tables of each external table definition, as one endpoint takes 2 MB of it. Empty for other profiles.
     pub dms_endpoints: Vec<Vec<String>>,
+    /// The hosts with a change stream, and why nothing is missing between the extract and the stream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hand_off: Vec<HandOff>,
+}
+
+/// What joins the extract of a host to its change stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandOff {
+    /// Host id.
+    pub host_id: String,
+    /// Why there is no gap.
+    pub proof: HandOffProof,
+    /// In words; of what is not proven: why not.
+    pub words: String,
+}
+
+/// Why nothing is missing between an extract and a change stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HandOffProof {
+    /// The SSTables have the commit log up to where the stream begins.
+    Positions,
+    /// The stream has everything that was not flushed when the tail began, and the files were taken later.
+    Order,
+    /// There is none; the user said to go on.
+    Unproven,
 }
 
 /// One table of a whole output.

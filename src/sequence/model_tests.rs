@@ -688,7 +688,7 @@ fn nothing_is_written_before_the_extract_is_sealed() {
     let outcome = world.once();
     assert!(outcome.held_back && !outcome.is_whole());
     assert!(world.store.list("_cassport/sequence/").unwrap().is_empty());
-    world.store.put("_cassport/complete.json", b"{}").unwrap();
+    world.store.put("_cassport/complete.json", b"{\"formatVersion\":1}").unwrap();
     assert_eq!(world.once().files, 1);
 }
 

@@ -10,6 +10,7 @@
 mod adopt;
 mod backups;
 mod base;
+mod beginning;
 mod follower;
 mod held;
 mod listing;

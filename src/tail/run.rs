@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::changes::{
-    LogPosition, Position, change_folder, change_object, change_status_object, watermark_object,
+    LogPosition, LostChanges, Position, change_folder, change_object, change_status_object,
+    lost_object, watermark_object,
 };
 use crate::commitlog::{CommitLogPosition, SegmentStep};
 use crate::discover::Source;
 use crate::error::{Error, Result};
+use crate::merge::TieBreak;
 use crate::output::manifest::write_json;
 use crate::output::state::{Phase, Status};
 use crate::progress::{Events, UnixMillis, clock};
@@ -21,6 +23,7 @@ use crate::store::{Store, host_name, open};
 use super::adopt::adopted_end;
 use super::backups::{Backups, OpenBackup};
 use super::base::{StoredBase, open_source};
+use super::beginning::{Beginning, unseen};
 use super::follower::{Follower, Standing};
 use super::held::HeldMutations;
 use super::listing::{Found, SegmentDirs, SegmentFile};
@@ -77,6 +80,18 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
     let state = TailState::open(&options.state_dir, host, &options.output.to_string())?;
     // What a run left that was killed while it wrote; nobody else writes below this host's folder.
     store.clean_temporaries(&change_folder(host))?;
+    let known = state.segments().map(|(id, _)| id);
+    let began = clock::now();
+    let beginning = Beginning::open(&*store, host, options, &source, known, began)?;
+    let sees_all = sees_all(options, &source);
+    if !sees_all {
+        events.warning(
+            "what this tail reads shows a write only when Cassandra is done with a segment or flushes a table: when this host has \
+             caught up cannot be told (status shows no lag); --commitlog-dir beside it shows writes at once",
+        );
+    }
+    let flushed_to =
+        if dirs_of(options).paths().next().is_none() { flushed_to(&source)? } else { None };
     let cdc_only = options.cdc_raw.is_some();
     let base = match options.base {
         Base::None => None,
@@ -89,11 +104,7 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
     }
     // Also by the first run: one that was killed before it could save anything was not the first.
     translator.tell_all();
-    let dirs = SegmentDirs {
-        archive: options.archive.clone(),
-        cdc_raw: options.cdc_raw.clone(),
-        live: options.commitlog_dir.clone(),
-    };
+    let dirs = dirs_of(options);
     let (wake, words) = Wake::new(dirs.paths());
     for words in &words {
         events.warning(words);
@@ -112,7 +123,9 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         dirs,
         followers: BTreeMap::new(),
         stored: Vec::new(),
-        watermarks: Watermarks::new(options.sync_period),
+        watermarks: Watermarks::new(options.sync_period, sees_all),
+        beginning,
+        flushed_to,
         space: SpaceWatch::new(options),
         report: TailReport::default(),
         started: Instant::now(),
@@ -120,6 +133,31 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
     tail.follow(&wake)?;
     tail.report.held = tail.held.all().len() as u64;
     Ok(tail.report)
+}
+
+fn dirs_of(options: &TailOptions) -> SegmentDirs {
+    SegmentDirs {
+        archive: options.archive.clone(),
+        cdc_raw: options.cdc_raw.clone(),
+        live: options.commitlog_dir.clone(),
+    }
+}
+
+/// True if a write can be seen soon after it was made: in the commit log itself, or from 4.0 on in `cdc_raw`.
+fn sees_all(options: &TailOptions, source: &Source) -> bool {
+    options.commitlog_dir.is_some()
+        || options.cdc_raw.is_some() && source.tie_break() == TieBreak::From40
+}
+
+/// How far the SSTables of the node have its commit log.
+fn flushed_to(source: &Source) -> Result<Option<LogPosition>> {
+    let taken = source.taken(&[], &|_| true);
+    taken
+        .into_iter()
+        .filter_map(|node| node.flushed_to)
+        .max()
+        .map(LogPosition::try_from)
+        .transpose()
 }
 
 /// The host whose commit log it is.
@@ -153,6 +191,9 @@ struct Tail<'a> {
     /// Stored, and not yet noted.
     stored: Vec<Parcel>,
     watermarks: Watermarks,
+    beginning: Beginning,
+    /// Where no segments are followed: what was flushed when the tail began.
+    flushed_to: Option<LogPosition>,
     space: SpaceWatch,
     report: TailReport,
     started: Instant,
@@ -233,6 +274,25 @@ impl Tail<'_> {
     /// Looks for segments that are new or gone.
     fn list(&mut self) -> Result<()> {
         let found = self.dirs.list()?;
+        if let Some((segment, offset, words)) = self.beginning.listed(found.keys().next().copied())
+        {
+            self.lost(segment, offset, words)?;
+        }
+        // In the other directories there are only segments with changes, so ids are left out anyway.
+        if self.dirs.live.is_some() || self.dirs.archive.is_some() {
+            let known = self.state.segments().map(|(id, _)| id).max();
+            let known = known.into_iter().chain(self.followers.keys().copied()).max();
+            let gaps =
+                known.map(|known| unseen(known, found.keys().copied().filter(|&id| id > known)));
+            for (first, last) in gaps.into_iter().flatten() {
+                let words = format!(
+                    "commit-log segments {first} to {last} of host {} were made and removed while no tail looked: the changes in \
+                     them are lost here. Replicas' tails may have them; else extract the tables anew",
+                    self.host
+                );
+                self.lost(first, 0, words)?;
+            }
+        }
         for (id, file) in &found {
             match self.followers.get_mut(id) {
                 // Moved or linked to where it changes less: the open file is the same.
@@ -256,9 +316,7 @@ impl Tail<'_> {
             .collect();
         for id in gone {
             let mut state = self.state.segment(id);
-            if !state.may_vanish() {
-                self.lost(id, &state);
-            }
+            self.vanished(id, &state)?;
             state.finished = true;
             self.state.set_segment(id, state);
         }
@@ -276,14 +334,26 @@ impl Tail<'_> {
         Ok(())
     }
 
-    fn lost(&mut self, id: i64, state: &SegmentState) {
+    /// A segment is gone that was not read to its end.
+    fn vanished(&mut self, id: i64, state: &SegmentState) -> Result<()> {
+        if state.may_vanish() {
+            return Ok(());
+        }
         let words = format!(
             "commit-log segment {id} of host {} vanished before it was read to its end: the changes behind position {} are \
              lost here. Replicas' tails may have them; else extract the tables anew",
             self.host, state.offset
         );
+        self.lost(id, state.offset, words)
+    }
+
+    /// Tells of changes that nobody can read any more, and notes it for `seal`.
+    fn lost(&mut self, segment: i64, offset: u64, words: String) -> Result<()> {
         self.events.warning(&words);
+        let lost = LostChanges { segment, offset, time: clock::now().0, words: words.clone() };
+        self.store.put(&lost_object(self.host, segment), &lost.to_json()?)?;
         self.report.lost.push(words);
+        Ok(())
     }
 
     /// Goes through all segments once; false if there was nothing to read.
@@ -467,10 +537,7 @@ impl Tail<'_> {
             // Removed between the listing and now.
             follower.standing = Standing::Ended;
             follower.vanished = true;
-            if !follower.state.may_vanish() {
-                let state = follower.state.clone();
-                self.lost(follower.id(), &state);
-            }
+            self.vanished(follower.id(), &follower.state)?;
             return Ok(false);
         }
         if !follower.state.damaged {
@@ -654,9 +721,10 @@ impl Tail<'_> {
 
     /// Publishes the watermark and the status, if it is time.
     fn publish(&mut self, last: bool) -> Result<()> {
-        let pause = if last { Duration::ZERO } else { WATERMARK };
+        let pause = if last { Duration::ZERO } else { WATERMARK.max(self.options.flush_interval) };
         let Some(mark) = self.watermarks.due(pause, self.followers.values()) else { return Ok(()) };
         self.store.put(&watermark_object(self.host), mark.to_json().as_bytes())?;
+        self.beginning.publish(&*self.store, mark, self.flushed_to)?;
         let now = clock::now();
         let status = Status {
             host: host_name(),
@@ -666,7 +734,7 @@ impl Tail<'_> {
             rows: self.report.records,
             bytes_read: self.report.bytes_read,
             bytes_written: self.report.bytes_written,
-            lag_seconds: Some(now.seconds_since(UnixMillis(mark.time))),
+            lag_seconds: (mark.time > 0).then(|| now.seconds_since(UnixMillis(mark.time))),
             last_error: self.report.lost.last().or(self.report.damage.last()).cloned(),
             ..Status::new(0, if last { Phase::Complete } else { Phase::Tailing })
         };

@@ -14,7 +14,10 @@ const MARKER_LAG_MILLIS: i64 = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Candidate {
     time: i64,
+    /// What must be confirmed.
     positions: Vec<(i64, u64)>,
+    /// The end of what is written: Cassandra makes the next segment before it is needed, and that has nothing in it.
+    end: Option<(i64, u64)>,
 }
 
 /// Works out the watermark while segments are followed.
@@ -22,6 +25,8 @@ struct Candidate {
 pub(super) struct Watermarks {
     /// `commitlog_sync_period`.
     sync_period: Duration,
+    /// False where writes can stand somewhere that is not followed: then no time is named.
+    sees_all: bool,
     candidate: Option<Candidate>,
     /// The last that was published.
     published: Option<Watermark>,
@@ -30,8 +35,8 @@ pub(super) struct Watermarks {
 
 impl Watermarks {
     /// None known yet.
-    pub(super) fn new(sync_period: Duration) -> Self {
-        Self { sync_period, candidate: None, published: None, published_at: None }
+    pub(super) fn new(sync_period: Duration, sees_all: bool) -> Self {
+        Self { sync_period, sees_all, candidate: None, published: None, published_at: None }
     }
 
     /// Notes how all segments stand after a pass over them that began at `began` (ms since 1970).
@@ -43,6 +48,7 @@ impl Watermarks {
         let sync = i64::try_from(self.sync_period.as_millis()).unwrap_or(i64::MAX);
         let mut behind = MARKER_LAG_MILLIS;
         let mut positions = Vec::new();
+        let mut end = None;
         for follower in followers {
             let synced_only = MARKER_LAG_MILLIS.saturating_add(sync);
             match follower.standing {
@@ -53,9 +59,12 @@ impl Watermarks {
                 Standing::Unclear => return,
             }
             positions.push((follower.id(), follower.offset));
+            if follower.is_in_use() {
+                end = end.max(Some((follower.id(), follower.offset)));
+            }
         }
-        let time = began.saturating_sub(behind);
-        self.candidate = Some(Candidate { time, positions });
+        let time = if self.sees_all { began.saturating_sub(behind) } else { 0 };
+        self.candidate = Some(Candidate { time, positions, end });
     }
 
     /// The watermark to publish now, if there is one that is newer than the last and `pause` has gone by.
@@ -77,10 +86,8 @@ impl Watermarks {
         }
         let candidate = self.candidate.take()?;
         let (segment, offset) = candidate
-            .positions
-            .iter()
-            .max()
-            .copied()
+            .end
+            .or_else(|| candidate.positions.iter().max().copied())
             .or_else(|| self.published.map(|last| (last.segment, u64::from(last.offset))))
             .unwrap_or_default();
         let found = Watermark {

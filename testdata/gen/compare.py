@@ -52,11 +52,11 @@ def read_lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [loads(line) for path in paths for line in path.read_text().split("\n") if line]
 
 
-def extract(cassport: Path, data: Path, tables: Iterable[tuple[str, str]], clock: int, output: Path) -> None:
+def extract(cassport: Path, data: Path, tables: Iterable[tuple[str, str]], clock: int, output: Path, *words: str) -> None:
     """Runs `cassport extract`; any exit code but 0 is an error here, since the inputs are whole."""
     command = [
         str(cassport), "extract", "--data-dir", str(data), "--profile", "jsonl", "--metadata", "cell",
-        "--now", datetime.fromtimestamp(clock, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "--output", str(output),
+        "--now", datetime.fromtimestamp(clock, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "--output", str(output), *words,
     ]
     for keyspace, table in tables:
         command += ["-t", f"{keyspace}.{table}"]

@@ -168,7 +168,7 @@ impl Place {
         });
         store.put("_cassport/run.json", run.to_string().as_bytes()).unwrap();
         store.put("_cassport/schema.cql", SCHEMA.as_bytes()).unwrap();
-        store.put("_cassport/complete.json", b"{}").unwrap();
+        store.put("_cassport/complete.json", b"{\"formatVersion\":1}").unwrap();
         for (name, bytes) in objects {
             store.put(name, bytes).unwrap();
         }

@@ -1,5 +1,6 @@
 //! `cassport seal`.
 
+use crate::cli::args::SealArgs;
 use crate::cli::config::SealTarget;
 use crate::cli::report::{Written, amount, next};
 use crate::cli::{ExitCode, Ui};
@@ -9,10 +10,11 @@ use crate::output::MetadataMode;
 use crate::output::manifest::read_json;
 use crate::output::names::{COMPLETE, RUN};
 use crate::output::run::RunInfo;
+use crate::output::state::HandOffProof;
 use crate::store::{Location, open};
 
 /// Checks the parts of all agents and writes what needs the whole.
-pub fn run(target: &SealTarget, ui: &Ui) -> Result<ExitCode> {
+pub fn run(target: &SealTarget, args: &SealArgs, ui: &Ui) -> Result<ExitCode> {
     // Opening a store makes its directory: a mistyped name must not leave one behind.
     if !target.location.may_exist() {
         return Err(Error::Missing {
@@ -28,6 +30,7 @@ pub fn run(target: &SealTarget, ui: &Ui) -> Result<ExitCode> {
             schema_cql: None,
             dms: dms_target(&target.location, &target.s3),
             side_files: None,
+            accept_unproven_handoff: args.accept_unproven_handoff,
             events: events.as_ref(),
         },
     )?;
@@ -52,6 +55,14 @@ fn words(outcome: &SealOutcome, run: &RunInfo, location: &Location) -> Result<St
         amount(complete.agents.len() as u64, "agent"),
         location.join(COMPLETE),
     )];
+    lines.extend(complete.hand_off.iter().filter(|host| host.proof != HandOffProof::Unproven).map(
+        |host| {
+            format!(
+                "nothing is missing between extract and tail of host {}: {}",
+                host.host_id, host.words
+            )
+        },
+    ));
     let tables: Vec<Written> = complete
         .tables
         .iter()

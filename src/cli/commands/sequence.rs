@@ -16,7 +16,8 @@ pub fn run(options: &SequenceOptions, ui: &Ui) -> Result<ExitCode> {
     Ok(if outcome.is_whole() { ExitCode::COMPLETE } else { ExitCode::SKIPPED })
 }
 
-fn words(outcome: &SequenceOutcome, options: &SequenceOptions) -> String {
+/// What came of a run.
+pub(super) fn words(outcome: &SequenceOutcome, options: &SequenceOptions) -> String {
     if outcome.held_back {
         return format!(
             "nothing written: changes are held back until {} is there (from seal); --release writes them before",

@@ -62,6 +62,16 @@ fn wait_caught_up(store: &dyn Store, since: i64) -> Result<()> {
                 hint: Some("start a tail on each node first".to_owned()),
             });
         }
+        if let Some(blind) = found.iter().find(|stream| stream.is_blind()) {
+            return Err(Error::Refused {
+                what: format!(
+                    "the tail of host {} sees a write only when Cassandra is done with a segment or flushes a table: when it has \
+                     caught up cannot be told",
+                    blind.host_id
+                ),
+                hint: Some("give that tail --commitlog-dir beside what it has".to_owned()),
+            });
+        }
         if found.iter().all(|stream| stream.has_passed(since)) {
             return Ok(());
         }
@@ -129,12 +139,17 @@ fn text(found: &Overview) -> String {
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
         for stream in &found.streams {
             let records = stream.status.as_ref().map(|status| status.rows);
+            // Of a tail that sees a write only when a segment is discarded or a table flushed nobody knows.
+            let (until, lag) = match stream.shipped_until_millis {
+                ..=0 => ("unknown".to_owned(), "unknown".to_owned()),
+                _ => (stream.shipped_until.clone(), format!("{:.1} s", stream.lag_seconds)),
+            };
             rows.push(vec![
                 stream.host_id.clone(),
                 stream.segment.to_string(),
                 stream.offset.to_string(),
-                stream.shipped_until.clone(),
-                format!("{:.1} s", stream.lag_seconds),
+                until,
+                lag,
                 records.map_or_else(|| "-".to_owned(), human_count),
             ]);
         }

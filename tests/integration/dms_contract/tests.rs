@@ -122,8 +122,13 @@ impl Sample {
         }
         let store = LocalStore::open(sample.directory.path()).unwrap();
         let target = DmsTarget { cdc_path: Some("cdc-changes".into()), ..DmsTarget::default() };
-        let options =
-            SealOptions { schema_cql: None, dms: target, side_files: None, events: &NoEvents };
+        let options = SealOptions {
+            schema_cql: None,
+            dms: target,
+            side_files: None,
+            accept_unproven_handoff: false,
+            events: &NoEvents,
+        };
         seal(&store, &options).unwrap();
         sample
     }
