@@ -1,8 +1,8 @@
-//! Tokens of Murmur3Partitioner and intervals of them.
+//! Tokens and intervals of them.
 
 use std::fmt;
 
-/// A token of Murmur3Partitioner.
+/// A token of Murmur3Partitioner, or the place that [`super::Partitioner::token`] gives a key of another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub i64);
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::host::HostInfo;
 use super::raw_row::{Columns, RawRow, SystemTables};
 use super::system_schema::system_table;
-use crate::dht::{Ring, RingMember, Token};
+use crate::dht::{Partitioner, Ring, RingMember};
 use crate::error::Result;
 
 const PEER_TABLES: [&str; 2] = ["peers_v2", "peers"];
@@ -41,13 +41,15 @@ pub type Addresses = BTreeMap<Uuid, IpAddr>;
 /// Puts the ring together from the nodes whose `system.local` was read and from what these know of the others.
 pub(super) fn read_ring(
     nodes: &[&HostInfo],
+    partitioner: &Partitioner,
     source: &mut dyn SystemTables,
 ) -> Result<(KnownRing, Addresses)> {
     let mut peers = Vec::new();
     for table in PEER_TABLES {
         peers.extend(source.rows(&system_table("system", table)?)?);
     }
-    let ring = ring_of(nodes, &peers)?.map_or_else(KnownRing::Unclear, KnownRing::Whole);
+    let ring =
+        ring_of(nodes, partitioner, &peers)?.map_or_else(KnownRing::Unclear, KnownRing::Whole);
     Ok((ring, addresses(nodes, &peers)?))
 }
 
@@ -64,10 +66,14 @@ fn addresses(nodes: &[&HostInfo], peers: &[RawRow]) -> Result<Addresses> {
     Ok(found)
 }
 
-fn ring_of(nodes: &[&HostInfo], peers: &[RawRow]) -> Result<Result<Ring, String>> {
+fn ring_of(
+    nodes: &[&HostInfo],
+    partitioner: &Partitioner,
+    peers: &[RawRow],
+) -> Result<Result<Ring, String>> {
     let mut members: BTreeMap<Uuid, RingMember> = BTreeMap::new();
     for node in nodes {
-        match member("system.local", node) {
+        match member("system.local", node, partitioner) {
             Ok(member) => drop(members.insert(member.host_id, member)),
             Err(why) => return Ok(Err(why)),
         }
@@ -86,7 +92,7 @@ fn ring_of(nodes: &[&HostInfo], peers: &[RawRow]) -> Result<Result<Ring, String>
         if peer.host_id.is_some_and(|id| own.contains(&id)) {
             continue;
         }
-        match member("system.peers", &peer) {
+        match member("system.peers", &peer, partitioner) {
             Ok(member) => match members.get(&member.host_id) {
                 Some(known) if *known != member => {
                     return Ok(Err(format!(
@@ -106,15 +112,19 @@ fn ring_of(nodes: &[&HostInfo], peers: &[RawRow]) -> Result<Result<Ring, String>
 }
 
 /// A node with everything that a ring needs of it.
-fn member(table: &str, node: &HostInfo) -> Result<RingMember, String> {
+fn member(table: &str, node: &HostInfo, partitioner: &Partitioner) -> Result<RingMember, String> {
     let name = node.host_id.map_or_else(|| "a node".to_owned(), |id| format!("node {id}"));
     let lacks = |what: &str| format!("{table} does not say the {what} of {name}");
     let tokens = node
         .tokens
         .iter()
-        .map(|text| match text.parse() {
-            Ok(token) => Ok(Token(token)),
-            Err(_) => Err(format!("{table}: {text:?} of {name} is no token of Murmur3Partitioner")),
+        .map(|text| {
+            partitioner.parse_token(text).ok_or_else(|| {
+                let kind = partitioner.name();
+                format!(
+                    "{table}: {text:?} of {name} is no token of {kind} that can be told apart here"
+                )
+            })
         })
         .collect::<Result<Vec<_>, _>>()?;
     if tokens.is_empty() {
@@ -135,6 +145,7 @@ fn member(table: &str, node: &HostInfo) -> Result<RingMember, String> {
 mod tests {
     use super::super::raw_row::RawValue;
     use super::*;
+    use crate::dht::Token;
 
     fn node(id: u8, tokens: &[&str]) -> HostInfo {
         HostInfo {
@@ -161,7 +172,7 @@ mod tests {
     fn local_and_both_tables_of_peers_make_one_ring() {
         let local = node(1, &["7", "-3"]);
         let peers = [row(2, &["0"]), row(2, &["0"]), row(1, &["99"]), row(3, &["5"])];
-        let ring = ring_of(&[&local], &peers).unwrap().unwrap();
+        let ring = ring_of(&[&local], &Partitioner::Murmur3, &peers).unwrap().unwrap();
         assert_eq!(ring.members().len(), 3);
         // Of itself the node's own word counts.
         assert_eq!(ring.members()[0].tokens, vec![Token(-3), Token(7)]);
@@ -183,9 +194,9 @@ mod tests {
             (vec![row(2, &["0"]), row(2, &["1"])], "different things"),
             (vec![row(2, &["7"])], "both have token 7"),
         ] {
-            let why = ring_of(&[&local], &peers).unwrap().unwrap_err();
+            let why = ring_of(&[&local], &Partitioner::Murmur3, &peers).unwrap().unwrap_err();
             assert!(why.contains(words), "{why}");
         }
-        assert!(ring_of(&[], &[]).unwrap().is_err());
+        assert!(ring_of(&[], &Partitioner::Murmur3, &[]).unwrap().is_err());
     }
 }

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::dht::Partitioner;
 use crate::error::{Error, Result};
 use crate::io::ReadMode;
 use crate::merge::TieBreak;
 use crate::schema::{Schema, TableMetadata};
+use crate::sstable::Component;
+use crate::sstable::stats::Statistics;
 
 use super::data_dir::named;
 use super::legacy_leftovers::{Unfinished, leave_out, unfinished_compactions};
@@ -32,6 +35,8 @@ pub struct Source {
     pub ring: KnownRing,
     /// Where its nodes are reached, as far as that is known.
     pub addresses: Addresses,
+    /// How partitions are ordered and placed.
+    pub partitioner: Partitioner,
     release: Option<String>,
     warnings: Vec<String>,
 }
@@ -96,10 +101,12 @@ impl Source {
         let mut warnings = dirs.warnings.clone();
         let nodes = read_nodes(given, &dirs, mode, now, &mut warnings)?;
         let hosts: Vec<&HostInfo> = nodes.iter().filter_map(|node| node.host.as_ref()).collect();
-        let (ring, addresses) = read_ring(&hosts, &mut tables).unwrap_or_else(|error| {
-            let why = format!("system.peers cannot be read: {error}");
-            (KnownRing::Unclear(why), Addresses::new())
-        });
+        let partitioner = find_partitioner(&hosts, &dirs);
+        let (ring, addresses) =
+            read_ring(&hosts, &partitioner, &mut tables).unwrap_or_else(|error| {
+                let why = format!("system.peers cannot be read: {error}");
+                (KnownRing::Unclear(why), Addresses::new())
+            });
         let mut releases: Vec<_> =
             hosts.iter().filter_map(|host| host.release_version.clone()).collect();
         releases.dedup();
@@ -122,7 +129,7 @@ impl Source {
                     .into(),
             );
         }
-        Ok(Self { dirs, schema, host, nodes, ring, addresses, release, warnings })
+        Ok(Self { dirs, schema, host, nodes, ring, addresses, partitioner, release, warnings })
     }
 
     /// Things the user should know.
@@ -177,6 +184,24 @@ impl Source {
             None => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
         }
     }
+}
+
+/// The partitioner of the cluster: as `system.local` says, else that of the first SSTable whose partitions it orders.
+fn find_partitioner(hosts: &[&HostInfo], dirs: &DataDirs) -> Partitioner {
+    if let Some(class) = hosts.iter().find_map(|host| host.partitioner.as_deref()) {
+        return Partitioner::from_class(class);
+    }
+    let sstables = dirs.tables.iter().flat_map(|dir| &dir.sstables);
+    let of_sstable = |sstable: &LiveSstable| {
+        let path = sstable.descriptor.path(Component::Statistics);
+        // What cannot be read is told when it is opened.
+        let statistics = Statistics::read(&path, sstable.descriptor.version).ok()?;
+        Some(statistics.validation.partitioner)
+    };
+    sstables
+        .filter_map(of_sstable)
+        .find(Partitioner::has_token_order)
+        .unwrap_or(Partitioner::Murmur3)
 }
 
 /// The nodes as given; directories alone are of one node.

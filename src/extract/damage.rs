@@ -10,7 +10,7 @@ use crate::dht::{Token, TokenRange};
 use crate::error::Error;
 use crate::progress::{OffsetRange, Quarantine, TokenSpan};
 use crate::sstable::stats::Statistics;
-use crate::sstable::{Component, Descriptor, Partitioner, ScanState, recorded_token_range};
+use crate::sstable::{Component, Descriptor, ScanState, recorded_token_range};
 
 use super::worker::TableJob;
 
@@ -84,7 +84,7 @@ impl LeftOut {
         };
         let statistics =
             Statistics::read(&descriptor.path(Component::Statistics), descriptor.version);
-        if statistics.is_ok_and(|s| s.validation.partitioner != Partitioner::Murmur3) {
+        if statistics.is_ok_and(|s| !s.validation.partitioner.has_token_order()) {
             return None;
         }
         let lost = recorded_token_range(descriptor);

@@ -45,7 +45,7 @@ pub(super) fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -
         metadata: records.metadata.as_str().to_owned(),
         compression: "none".to_owned(),
         cluster,
-        partitioner: "org.apache.cassandra.dht.Murmur3Partitioner".to_owned(),
+        partitioner: format!("org.apache.cassandra.dht.{}", plan.partitioner.name()),
         ownership: plan.share.ownership.as_str().to_owned(),
         agents: plan.share.agents,
         options: given,

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::dht::{Token, TokenRange};
+use crate::dht::{Partitioner, Token, TokenRange};
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::open_files_limit;
 use crate::output::{RecordFormat, RecordOptions};
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
-use crate::sstable::{Component, Partitioner, SstableReader};
+use crate::sstable::{Component, SstableReader};
 
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub tables: Vec<TablePlan>,
     /// What was selected and what was left out.
     pub selection: Selection,
+    /// How partitions are ordered and placed.
+    pub partitioner: Partitioner,
     /// Words for the report.
     pub warnings: Vec<String>,
 }
@@ -133,7 +135,7 @@ pub(crate) fn prepare(
         events.warning(&words);
         warnings.push(words);
     }
-    Ok(Plan { share, tables, selection, warnings })
+    Ok(Plan { share, tables, selection, partitioner: source.partitioner.clone(), warnings })
 }
 
 fn prepare_table(
@@ -176,7 +178,7 @@ fn prepare_table(
             }
             Err(error) => return Err(error),
         };
-        check_partitioner(&reader, &table)?;
+        check_partitioner(&reader, &source.partitioner, &table)?;
         all_borders.extend(offered);
         unknown.extend(reader.unknown_columns().iter().map(|column| column.name.clone()));
         readers.push(Arc::new(reader));
@@ -217,15 +219,25 @@ fn several_nodes(source: &Source, share: &Share) -> Option<String> {
     })
 }
 
-/// Splits are ranges of Murmur3Partitioner's tokens.
-fn check_partitioner(reader: &SstableReader, table: &TableMetadata) -> Result<()> {
-    if *reader.partitioner() == Partitioner::Murmur3 {
-        return Ok(());
-    }
-    let words = format!(
-        "its partitioner is {}, only Murmur3Partitioner can be extracted yet",
-        reader.partitioner().name()
-    );
+/// Splits are ranges of tokens, and all nodes of a cluster have one partitioner.
+fn check_partitioner(
+    reader: &SstableReader,
+    of_cluster: &Partitioner,
+    table: &TableMetadata,
+) -> Result<()> {
+    let words = match reader.partitioner() {
+        found if found == of_cluster => return Ok(()),
+        found if found.has_token_order() => format!(
+            "its partitioner is {}, that of the cluster {}: Cassandra does not read it either",
+            found.name(),
+            of_cluster.name()
+        ),
+        found => format!(
+            "its partitions are ordered by {}, as those of Cassandra's own tables and indexes can be: they cannot be divided by \
+             tokens; `cat` shows them",
+            found.name()
+        ),
+    };
     let path = reader.descriptor().path(Component::Data);
     Err(DecodeError::new(DecodeErrorKind::Unsupported(words), 0).in_file(&path).map_damage(|d| {
         d.what = Some("SSTable".into());

@@ -25,9 +25,6 @@ use crate::output::state::{Complete, CompleteTable, HandOffProof};
 use crate::progress::{Events, Report};
 use crate::store::Store;
 
-/// The only partitioner whose tokens we can compare.
-const MURMUR3: &str = "Murmur3Partitioner";
-
 /// Empty object that says in the profiles `datalake` and `parquet` that a table's folder is whole.
 const SUCCESS: &str = "_SUCCESS";
 
@@ -324,12 +321,6 @@ fn add_part(sum: &mut SealedTable, part: &ManifestTable) -> Result<(), String> {
 
 /// Checks that the ranges of all agents cover what the run was to extract, each token once.
 fn check_ranges(run: &RunInfo, manifests: &BTreeMap<u32, Manifest>) -> Result<()> {
-    if run.partitioner.rsplit('.').next() != Some(MURMUR3) {
-        return Err(Error::Refused {
-            what: format!("the ranges of {} cannot be compared", run.partitioner),
-            hint: None,
-        });
-    }
     let wanted =
         ranges(&run.ranges).map_err(|fault| Error::Different(format!("{RUN}: {fault}")))?;
     let mut claims: BTreeMap<(&str, &str), Vec<Claim>> = BTreeMap::new();

@@ -305,10 +305,6 @@ fn the_folder_of_a_table_holds_the_files_of_the_manifests_and_nothing_else() {
 fn without_a_run_there_is_nothing_to_seal() {
     let sample = Sample::new("dms");
     assert_eq!(sample.seal().unwrap_err().class(), ErrorClass::Missing);
-    let mut sample = Sample::new("dms");
-    sample.run.partitioner = "org.apache.cassandra.dht.ByteOrderedPartitioner".into();
-    sample.write();
-    assert_eq!(sample.seal().unwrap_err().class(), ErrorClass::Output);
 }
 
 #[test]

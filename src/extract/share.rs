@@ -1,6 +1,6 @@
 //! Which part of the ring an agent does, and which number it has.
 
-use crate::dht::{Replication, Ring, Token, TokenRange, common};
+use crate::dht::{Partitioner, Replication, Ring, Token, TokenRange, common};
 use crate::discover::{KnownRing, Source};
 use crate::error::{Error, Result};
 use crate::output::names::MAX_AGENT;
@@ -81,6 +81,15 @@ pub(crate) struct Share {
 impl Share {
     /// Settles the share of the node that `source` is of.
     pub(crate) fn settle(options: &ShareOptions, source: &Source) -> Result<Self> {
+        if !options.token_ranges.is_empty() && source.partitioner != Partitioner::Murmur3 {
+            return Err(Error::Usage {
+                what: format!(
+                    "--token-range has tokens of Murmur3Partitioner, the cluster's is {}",
+                    source.partitioner.name()
+                ),
+                hint: Some("--shard I/N divides the ring of any partitioner".into()),
+            });
+        }
         let wanted = match options.token_ranges.as_slice() {
             [] => vec![TokenRange::ALL],
             given => given.to_vec(),

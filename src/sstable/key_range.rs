@@ -2,17 +2,20 @@
 
 use super::big::{PrimaryIndex, Summary};
 use super::stats::Statistics;
-use super::{Component, Descriptor, Partitioner};
-use crate::dht::{Token, TokenRange, murmur3_token};
+use super::{Component, Descriptor};
+use crate::dht::{Partitioner, Token, TokenRange};
 use crate::error::Result;
 use crate::io::ReadMode;
 
-/// The tokens of an SSTable of Murmur3Partitioner, as far as what is readable of its index tells: Index.db, read to its end, with
+/// The tokens of an SSTable, as far as what is readable of its index tells: Index.db, read to its end, with
 /// Summary.db, or either of them where the other is missing. All tokens where they are damaged or do not agree.
 pub fn recorded_token_range(descriptor: &Descriptor) -> TokenRange {
-    match recorded_keys(descriptor) {
+    // What cannot be read does not say it; then it is the one that nearly all have.
+    let partitioner = Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)
+        .map_or(Partitioner::Murmur3, |statistics| statistics.validation.partitioner);
+    match recorded_keys(descriptor, &partitioner) {
         Ok(Some((first, last))) => {
-            let (first, last) = (murmur3_token(&first), murmur3_token(&last));
+            let (first, last) = (partitioner.token(&first), partitioner.token(&last));
             // The start is exclusive; an empty key has the least token and belongs to the range that starts there.
             let start = Token(first.0.saturating_sub(1));
             if first <= last { TokenRange { start, end: last } } else { TokenRange::ALL }
@@ -23,8 +26,8 @@ pub fn recorded_token_range(descriptor: &Descriptor) -> TokenRange {
 
 type Keys = Option<(Vec<u8>, Vec<u8>)>;
 
-fn recorded_keys(descriptor: &Descriptor) -> Result<Keys> {
-    let Some(index) = PrimaryIndex::open(descriptor, &Partitioner::Murmur3, ReadMode::Read)? else {
+fn recorded_keys(descriptor: &Descriptor, partitioner: &Partitioner) -> Result<Keys> {
+    let Some(index) = PrimaryIndex::open(descriptor, partitioner, ReadMode::Read)? else {
         let summary = Summary::open(descriptor)?;
         return Ok(summary.map(|s| (s.first_key().to_vec(), s.last_key().to_vec())));
     };

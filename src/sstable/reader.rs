@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::dht::{Token, murmur3_token};
+use crate::dht::{Partitioner, Token};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::ReadMode;
 use crate::rows::Row;
@@ -17,7 +17,7 @@ use super::compression::DataChunks;
 use super::cursor::RowCursor;
 use super::stats::Statistics;
 use super::stream::{DataStream, LargeRows, WorkerRows};
-use super::{Component, Descriptor, Partitioner};
+use super::{Component, Descriptor};
 
 /// Where a partition begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,10 +128,9 @@ impl SstableReader {
         &self.statistics.validation.partitioner
     }
 
-    /// Token of a key. Only those of Murmur3Partitioner are tokens; for others all keys have the same one, so that a merge
-    /// orders them by their bytes, as ByteOrderedPartitioner does.
-    pub(super) fn token(&self, key: &[u8]) -> Token {
-        if *self.partitioner() == Partitioner::Murmur3 { murmur3_token(key) } else { Token(0) }
+    /// The place of a key ([`Partitioner::token`]).
+    pub fn token(&self, key: &[u8]) -> Token {
+        self.partitioner().token(key)
     }
 
     /// Its name and place.
@@ -215,7 +214,7 @@ impl SstableReader {
                     }));
                 }
                 Ok(found.map(|(key, offset)| PartitionPosition {
-                    token: murmur3_token(&key),
+                    token: self.token(&key),
                     key,
                     offset,
                 }))

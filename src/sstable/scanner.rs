@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use crate::dht::{Token, TokenRange};
+use crate::dht::{Partitioner, Token, TokenRange};
 use crate::error::{DecodeError, Error, Result};
 use crate::rows::codec::{CellsLeftOut, Step};
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
 
+use super::Component;
 use super::cursor::RowCursor;
 use super::reader::{PartitionPosition, SstableReader};
 use super::stream::{DataStream, WorkerRows};
-use super::{Component, Partitioner};
 
 /// What is known of a scan that was stopped by damage.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Index.db by itself: its own order, Summary.db against it, the Bloom filter against its keys.
 
+use crate::dht::Partitioner;
 use crate::error::Result;
 use crate::io::ReadMode;
 use crate::sstable::big::{PrimaryIndex, Summary};
-use crate::sstable::{Component, Descriptor, Filter, Partitioner};
+use crate::sstable::{Component, Descriptor, Filter};
 
 use super::checks::{CheckKind, Finding, SstableChecks};
 

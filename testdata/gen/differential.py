@@ -144,12 +144,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--line", required=True, choices=LINES)
     parser.add_argument("--seeds", required=True, type=seeds, metavar="A..B")
+    parser.add_argument("--partitioner", default="Murmur3Partitioner")
     parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
     parser.add_argument("--keep", type=Path, metavar="DIR")
     arguments = parser.parse_args()
     total = Outcome()
     scratch = Path(tempfile.mkdtemp(prefix="gen-"))
     settings: dict[str, Any] = {"cdc_enabled": False} if LINES[arguments.line].number >= (3, 11) else {}
+    settings["partitioner"] = f"org.apache.cassandra.dht.{arguments.partitioner}"
     try:
         with Node(LINES[arguments.line], scratch / "node", settings) as node:
             for keyspace in own_keyspaces(node):

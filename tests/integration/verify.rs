@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
+use cassport::dht::Partitioner;
 use cassport::discover::{InputOptions, SchemaOption, Source};
 use cassport::io::ReadMode;
 use cassport::progress::NoEvents;
@@ -12,7 +13,7 @@ use cassport::sstable::big::PrimaryIndex;
 use cassport::sstable::compression::{ChunkScratch, DataChunks};
 use cassport::sstable::stats::Statistics;
 use cassport::sstable::{
-    Component, DataWalk, Descriptor, LargeRows, Partitioner, SstableReader, WalkStep, WorkerRows,
+    Component, DataWalk, Descriptor, LargeRows, SstableReader, WalkStep, WorkerRows,
 };
 use cassport::verify::{
     Check, CheckKind, SourceOptions, SourceReport, SstableChecks, verify_source,

@@ -55,7 +55,7 @@ impl<'a> PartitionMap<'a> {
             let (Some(first), Some((last, _))) = (reader.first_after(None)?, index.last()?) else {
                 continue;
             };
-            let span = Span { reader, first: first.token, last: crate::dht::murmur3_token(&last) };
+            let span = Span { reader, first: first.token, last: reader.token(&last) };
             map.known.extend([span.first, span.last]);
             map.spans.push(span);
         }

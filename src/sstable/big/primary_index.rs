@@ -16,10 +16,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::summary::Summary;
-use crate::dht::{Token, murmur3_token};
+use crate::dht::{Partitioner, Token};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::{ByteReader, InputFile, ReadMode};
-use crate::sstable::{Component, Descriptor, Partitioner};
+use crate::sstable::{Component, Descriptor};
 
 /// Key with its length, and two vints.
 const MAX_HEAD_LEN: u64 = 2 + 65_535 + 9 + 9;
@@ -154,18 +154,17 @@ impl PrimaryIndex {
         Ok(self.entries().next_entry()?.map(|entry| entry.found()))
     }
 
-    /// The first partition with a token greater than `token`: its key and its offset. An error unless the partitioner is Murmur3Partitioner.
+    /// The first partition with a token greater than `token`: its key and its offset. An error where partitions do not stand in the
+    /// order of tokens.
     pub fn first_after(&self, token: Token) -> Result<Option<(Vec<u8>, u64)>> {
-        if self.partitioner != Partitioner::Murmur3 {
-            let words = format!(
-                "its partitions are ordered by {}, and token ranges are those of Murmur3Partitioner",
-                self.partitioner.name()
-            );
+        if !self.partitioner.has_token_order() {
+            let words =
+                format!("its partitions are ordered by {}, not by tokens", self.partitioner.name());
             return Err(
                 DecodeError::new(DecodeErrorKind::Unsupported(words), 0).in_file(self.file.path())
             );
         }
-        self.find(|entry| murmur3_token(entry.key) <= token)
+        self.find(|entry| self.partitioner.token(entry.key) <= token)
     }
 
     /// The first partition that begins at or after `data_offset` of the uncompressed Data.db: its key and its offset.

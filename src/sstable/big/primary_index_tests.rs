@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::dht::murmur3_token;
 use crate::sstable::big::{LegacyRowIndex, RowIndex};
 use crate::sstable::fixtures::sstables;
 use crate::sstable::stats::Statistics;

@@ -1,10 +1,11 @@
 use super::*;
 use crate::cql::CqlType;
+use crate::dht::Partitioner;
 use crate::error::ErrorClass;
 use crate::rows::{ClusteringKind, LocalDeletionTime};
+use crate::sstable::Component;
 use crate::sstable::fixtures::sstables;
 use crate::sstable::stats::CommitLogPosition;
-use crate::sstable::{Component, Partitioner};
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();

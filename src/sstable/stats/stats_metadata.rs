@@ -36,11 +36,12 @@ use super::histogram::{EstimatedHistogram, TombstoneHistogram, read_count};
 use super::validation::ValidationMetadata;
 use crate::commitlog::CommitLogPosition;
 use crate::cql::{MarshalType, parse_marshal_type};
+use crate::dht::Partitioner;
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::io::ByteReader;
 use crate::rows::{ClusteringKind, LocalDeletionTime};
+use crate::sstable::Version;
 use crate::sstable::clustering_bytes::read_clustering_values;
-use crate::sstable::{Partitioner, Version};
 
 /// A part of the commit log whose mutations are in the SSTable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! The VALIDATION component.
 
+use crate::dht::Partitioner;
 use crate::error::DecodeError;
 use crate::io::ByteReader;
-use crate::sstable::Partitioner;
 
 /// What must fit the node that opens the file (`ValidationMetadata`).
 #[derive(Debug, Clone, PartialEq)]

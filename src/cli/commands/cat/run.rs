@@ -7,7 +7,7 @@ use super::{explain, raw};
 use crate::cli::config::CatOptions;
 use crate::cli::{ExitCode, Ui};
 use crate::cql::encode_literal;
-use crate::dht::{Token, TokenRange, murmur3_token};
+use crate::dht::{Partitioner, Token, TokenRange};
 use crate::discover::{SelectedTable, Source};
 use crate::error::{Error, Result};
 use crate::merge::{PartitionMerge, RowSink, TieBreak};
@@ -28,6 +28,7 @@ pub(super) struct Shown<'a> {
     pub(super) key: Option<Vec<u8>>,
     pub(super) rule: TieBreak,
     pub(super) now: i64,
+    pub(super) partitioner: Partitioner,
 }
 
 impl Shown<'_> {
@@ -35,8 +36,10 @@ impl Shown<'_> {
     pub(super) fn scanners(&self) -> Result<Vec<SstableScanner>> {
         let range = match &self.key {
             None => TokenRange::ALL,
+            // All of it, for there are no tokens to find it by.
+            Some(_) if !self.partitioner.has_token_order() => TokenRange::ALL,
             Some(key) => {
-                let token = murmur3_token(key);
+                let token = self.partitioner.token(key);
                 TokenRange { start: Token(token.0.saturating_sub(1)), end: token }
             }
         };
@@ -104,7 +107,14 @@ fn open<'a>(
         )?));
     }
     let key = if options.key.is_empty() { None } else { Some(partition_key(table, &options.key)?) };
-    Ok(Shown { table, readers, key, rule: source.tie_break(), now: options.now })
+    Ok(Shown {
+        table,
+        readers,
+        key,
+        rule: source.tie_break(),
+        now: options.now,
+        partitioner: source.partitioner.clone(),
+    })
 }
 
 /// Serializes the literals of a partition key.

@@ -8,13 +8,12 @@ use super::check::check;
 use super::model::{Damaged, Inspection, Node, Orphan, SstableFacts, StatisticsFacts, TableFacts};
 use super::select::is_selected;
 use crate::cli::config::InspectOptions;
-use crate::dht::murmur3_token;
 use crate::discover::{DataDirs, InputOptions, Leftovers, LiveSstable, Source, TableDir};
 use crate::error::{Error, Result};
 use crate::progress::Events;
 use crate::sstable::compression::DataChunks;
 use crate::sstable::stats::{EstimatedHistogram, Statistics};
-use crate::sstable::{Component, Partitioner, Toc};
+use crate::sstable::{Component, Toc};
 
 /// What the schema and `system.local` say.
 pub(super) fn node(source: &Source) -> Result<Node> {
@@ -209,8 +208,8 @@ fn missing(found: &LiveSstable) -> Result<Vec<String>> {
 fn statistics_facts(statistics: &Statistics) -> StatisticsFacts {
     let stats = &statistics.stats;
     let token = |key: &Vec<u8>| {
-        (statistics.validation.partitioner == Partitioner::Murmur3)
-            .then(|| murmur3_token(key).0.to_string())
+        let partitioner = &statistics.validation.partitioner;
+        partitioner.has_token_order().then(|| partitioner.token(key).to_string())
     };
     let (first, last) =
         stats.key_range.as_ref().map_or((None, None), |(a, b)| (token(a), token(b)));
