@@ -19,6 +19,17 @@ pub(super) struct Sequence {
     begun: bool,
 }
 
+/// Where a row or marker lies, seen from the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    After,
+    /// It should have come earlier, or is the same row again.
+    Before,
+    /// A bound right before the row that has just come. 3.x writes that when it rewrites files of 2.x in which a range tombstone
+    /// is split around the deletion of a row, and reads it again: the range is closed behind the row.
+    LateBound,
+}
+
 impl Sequence {
     /// Before the first row of a partition.
     pub(super) fn begin(&mut self) {
@@ -40,19 +51,24 @@ impl Sequence {
         };
         let view = view();
         let leading = order.leading(view);
-        let follows = !self.begun
-            || match (self.leading, leading) {
-                (Some(before), Some(now)) if before != now => before < now,
-                _ => self.comes_before(order, view, side),
-            };
+        let place = match (self.leading, leading) {
+            _ if !self.begun => Place::After,
+            (Some(before), Some(now)) if before < now => Place::After,
+            (Some(before), Some(now)) if before > now => Place::Before,
+            _ => self.place(order, view, side),
+        };
+        if place == Place::LateBound {
+            // The row is still what the next one has to come after.
+            return true;
+        }
         self.begun = true;
         self.leading = leading;
         self.side = side;
         self.remember(view);
-        follows
+        place == Place::After
     }
 
-    fn comes_before(&mut self, order: &ClusteringOrder, view: RowView<'_>, side: i8) -> bool {
+    fn place(&mut self, order: &ClusteringOrder, view: RowView<'_>, side: i8) -> Place {
         let base = std::mem::take(&mut self.base);
         for value in &mut self.row.clustering {
             if let ClusteringValue::Value(span) = value {
@@ -62,10 +78,19 @@ impl Sequence {
         let before = RowView { row: &self.row, data: &self.data };
         let found = order.compare(before, self.side, view, side);
         match (found.is_eq(), side) {
-            (true, 0) => false,
+            (true, 0) => Place::Before,
             // Two bounds at one place: the end of one range and the start of another.
-            (true, _) => true,
-            (false, _) => found.is_lt() || !order.is_known(),
+            (true, _) => Place::After,
+            (false, _) if found.is_lt() || !order.is_known() => Place::After,
+            (false, 1..) | (false, 0) => Place::Before,
+            (false, _)
+                if self.side == 0
+                    && before.row.clustering.len() == view.row.clustering.len()
+                    && order.compare(before, 0, view, 0).is_eq() =>
+            {
+                Place::LateBound
+            }
+            (false, _) => Place::Before,
         }
     }
 
@@ -213,6 +238,22 @@ mod tests {
         assert_eq!(follow(&order, &[(end, one), (next, one)]), [true, true]);
         // No bound at all: the whole partition.
         assert_eq!(follow(&order, &[(start, &[]), (ROW, row), (end, &[])]), [true; 3]);
+    }
+
+    #[test]
+    fn a_range_that_3_0_closes_behind_the_row_it_ends_before_is_in_order() {
+        use ClusteringKind::{ExclEndBound, ExclStartBound, InclEndBound};
+        let order = order(INT_AND_TEXT);
+        let row: &[&[u8]] = &[&[0, 0, 0, 1], b"x"];
+        let (end, start) = (marker(ExclEndBound), marker(ExclStartBound));
+        assert_eq!(follow(&order, &[(ROW, row), (end, row), (start, row)]), [true; 3]);
+        assert_eq!(follow(&order, &[(ROW, row), (end, row), (ROW, row)]), [true, true, false]);
+        // Not behind another bound, and not before another row.
+        assert_eq!(follow(&order, &[(start, row), (end, row)]), [true, false]);
+        let shorter: &[&[u8]] = &[&[0, 0, 0, 1]];
+        assert_eq!(follow(&order, &[(ROW, row), (end, shorter)]), [true, false]);
+        let after = marker(InclEndBound);
+        assert_eq!(follow(&order, &[(ROW, row), (after, row)]), [true, true]);
     }
 
     #[test]

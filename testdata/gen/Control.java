@@ -68,6 +68,16 @@ public class Control {
             case "disableautocompaction":
                 server.invoke(storage, "disableAutoCompaction", new Object[] {words[1], rest}, new String[] {STRING, STRINGS});
                 break;
+            case "upgradesstables":
+                try {
+                    server.invoke(storage, "upgradeSSTables", new Object[] {words[1], true, 1, rest},
+                            new String[] {STRING, "boolean", "int", STRINGS});
+                } catch (ReflectionException e) {
+                    // 2.1 does one at a time anyway.
+                    server.invoke(storage, "upgradeSSTables", new Object[] {words[1], true, rest},
+                            new String[] {STRING, "boolean", STRINGS});
+                }
+                break;
             case "snapshot":
                 server.invoke(storage, "takeSnapshot", new Object[] {words[1], rest}, new String[] {STRING, STRINGS});
                 break;
