@@ -5,7 +5,7 @@ mod measure;
 use std::hint::black_box;
 use std::io::Write;
 
-use cassport::sstable::compression::{Compressor, Decompressors};
+use cassport::io::{Compressor, Decompressors};
 
 const REPETITIONS: u32 = 7;
 /// Fast copies of LZ4 write up to here behind the chunk.

@@ -10,12 +10,14 @@
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
 //! merge      partitions, rows, cells of many sources into one; expiry
 //! sstable    Data.db and its companions
+//! commitlog  segments and the mutations in them
 //! rows       rows, cells, deletions, and their encoding
 //! schema     keyspaces and tables                          dht      tokens
 //! cql        types and their order                         io       bytes and files
 //! ```
 
 pub mod cli;
+pub mod commitlog;
 pub mod cql;
 pub mod dht;
 pub mod discover;

@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use crate::error::{DecodeError, Error, Result};
 use crate::rows::{
-    ClusteringKind, ClusteringValue, DeletionTime, LivenessInfo, Marker, PartitionUpdate, Row,
-    RowView, Span, UpdateContent,
+    ClusteringKind, ClusteringOrder, ClusteringValue, DeletionTime, LivenessInfo, Marker,
+    PartitionUpdate, Row, RowView, Span, UpdateContent,
 };
 use crate::schema::TableMetadata;
 
 use super::heap::SourceHeap;
-use super::order::ClusteringOrder;
 use super::purge::MergeBooks;
 use super::reconcile::{MergedRow, RowMerge, TieBreak};
 

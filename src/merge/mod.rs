@@ -8,7 +8,6 @@
 
 mod combine;
 mod heap;
-mod order;
 mod partitions;
 mod purge;
 mod reconcile;
@@ -22,8 +21,8 @@ mod model_tests;
 #[cfg(test)]
 mod rule_tests;
 
+pub use crate::rows::ClusteringOrder;
 pub use combine::{UpdateCombiner, combine};
-pub use order::ClusteringOrder;
 pub use partitions::{PartitionMerge, RowSink};
 pub use purge::MergeBooks;
 pub use reconcile::TieBreak;

@@ -6,10 +6,10 @@ use crate::rows::RowView;
 use crate::schema::TableMetadata;
 
 use super::heap::SourceHeap;
-use super::order::ClusteringOrder;
 use super::purge::MergeBooks;
 use super::reconcile::{RowMerge, TieBreak};
 use super::unfiltereds::PartitionWalk;
+use crate::rows::ClusteringOrder;
 use crate::rows::PartitionSource;
 
 /// Takes what the merge hands on: of each partition first its key, then its static row (or that it has none), then its

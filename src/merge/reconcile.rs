@@ -9,8 +9,8 @@ use crate::rows::{
     merge_counter_contexts,
 };
 
-use super::order::ClusteringOrder;
 use super::purge::{MergeBooks, row_deletion};
+use crate::rows::ClusteringOrder;
 
 /// Rule for two cells with the same write time (CASSANDRA-14592), chosen by the node's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use crate::rows::{ClusteringValue, Row, RowView, Span, Unfiltered};
 
-use super::order::ClusteringOrder;
+use crate::rows::ClusteringOrder;
 
 /// Remembers the clustering of the row or marker before, by a copy: a source overwrites it. About 10 ns a row.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@
 )]
 
 mod cli;
+mod commitlog;
 mod corpora;
 mod corrupt;
 mod dms_contract;

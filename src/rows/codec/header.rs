@@ -18,9 +18,9 @@ use crate::io::ByteReader;
 use crate::schema::ColumnMetadata;
 
 /// `SerializationHeader.TIMESTAMP_EPOCH`, µs.
-const TIMESTAMP_EPOCH: i64 = 1_442_880_000_000_000;
+pub(super) const TIMESTAMP_EPOCH: i64 = 1_442_880_000_000_000;
 /// `SerializationHeader.DELETION_TIME_EPOCH`, s.
-const DELETION_TIME_EPOCH: i64 = 1_442_880_000;
+pub(super) const DELETION_TIME_EPOCH: i64 = 1_442_880_000;
 /// A table has at most this many columns of a kind: their index is a `u16` in [`crate::rows::Cell`].
 const MAX_COLUMNS: u64 = 65_535;
 

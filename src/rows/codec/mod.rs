@@ -7,9 +7,11 @@ mod header;
 mod plan;
 mod times;
 mod unfiltered;
+mod update;
 
 pub use columns::CellsLeftOut;
 pub use header::{HeaderColumn, SerializationHeader};
 pub use plan::{DroppedUdts, RowCodec, UnknownColumn};
 pub(crate) use times::read_deletion_time;
 pub use unfiltered::{PREVIOUS_UNKNOWN, PartitionHead, RowDecoder, Step};
+pub use update::{UpdateDecoder, UpdateError};

@@ -2,7 +2,7 @@
 
 use crate::cql::CqlType;
 use crate::error::DecodeError;
-use crate::schema::{ColumnKind, ColumnMetadata, TableMetadata};
+use crate::schema::{ColumnKind, ColumnMetadata, DroppedColumn, TableMetadata};
 
 use super::header::{HeaderColumn, SerializationHeader, sort_columns};
 
@@ -130,9 +130,7 @@ impl RowCodec {
             dropped_udts,
             &mut unknown,
         );
-        let ascending =
-            |plans: &[ColumnPlan]| plans.iter().filter_map(ColumnPlan::kept).is_sorted();
-        let in_order = ascending(&statics) && ascending(&regulars);
+        let in_order = are_in_order(&statics) && are_in_order(&regulars);
         let empty_value_column = header.regulars.iter().any(|c| c.cql_type == CqlType::Empty);
         let codec = Self {
             min_timestamp: header.min_timestamp,
@@ -146,6 +144,32 @@ impl RowCodec {
             empty_value_column,
         };
         Ok((codec, unknown))
+    }
+
+    /// Works out the plan for updates of `table` with these columns, whose types are those of the schema; or which column the
+    /// schema does not have. Times are set for each update.
+    pub(super) fn for_update(
+        table: &TableMetadata,
+        statics: &[&[u8]],
+        regulars: &[&[u8]],
+        uint_deletion_time: bool,
+        dropped_udts: DroppedUdts,
+    ) -> Result<Self, UnknownColumn> {
+        let plans = |names: &[&[u8]], kind| update_plans(names, table, kind, dropped_udts);
+        let statics = plans(statics, ColumnKind::Static)?;
+        let regulars = plans(regulars, ColumnKind::Regular)?;
+        let in_order = are_in_order(&statics) && are_in_order(&regulars);
+        Ok(Self {
+            min_timestamp: 0,
+            min_local_deletion_time: 0,
+            min_ttl: 0,
+            uint_deletion_time,
+            clustering: table.clustering.iter().map(|c| fixed(&c.cql_type)).collect(),
+            statics,
+            regulars,
+            in_order,
+            empty_value_column: false,
+        })
     }
 
     /// True if the header alone does not say how a dropped column is stored; see [`DroppedUdts`].
@@ -168,6 +192,10 @@ impl RowCodec {
     pub fn has_static(&self) -> bool {
         !self.statics.is_empty()
     }
+}
+
+fn are_in_order(plans: &[ColumnPlan]) -> bool {
+    plans.iter().filter_map(ColumnPlan::kept).is_sorted()
 }
 
 fn fixed(cql_type: &CqlType) -> u32 {
@@ -230,6 +258,67 @@ fn dropped<'t>(
     table: &'t TableMetadata,
     column: &HeaderColumn,
     kind: ColumnKind,
-) -> Option<&'t crate::schema::DroppedColumn> {
+) -> Option<&'t DroppedColumn> {
     table.dropped.iter().find(|d| d.name == column.name && d.kind == kind)
+}
+
+/// True if a dropped column was recorded as a frozen tuple, which it need not have been; see [`DroppedUdts`].
+fn may_be_multi_cell(dropped: &DroppedColumn) -> bool {
+    matches!(dropped.cql_type, CqlType::Tuple(_)) && !dropped.multi_cell
+}
+
+fn update_plans(
+    names: &[&[u8]],
+    table: &TableMetadata,
+    kind: ColumnKind,
+    dropped_udts: DroppedUdts,
+) -> Result<Vec<ColumnPlan>, UnknownColumn> {
+    let columns = match kind {
+        ColumnKind::Static => &table.statics,
+        ColumnKind::Regular | ColumnKind::PartitionKey | ColumnKind::Clustering => &table.regulars,
+    };
+    let mut plans = Vec::with_capacity(names.len());
+    for &name in names {
+        let known = columns.iter().position(|c| c.name.as_bytes() == name);
+        let known = known.and_then(|at| Some((u16::try_from(at).ok()?, columns.get(at)?)));
+        let dropped = table.dropped.iter().find(|d| d.name.as_bytes() == name && d.kind == kind);
+        let (fate, cql_type, complex) = match (known, dropped) {
+            (Some((at, column)), _) => {
+                (Fate::Keep(at), &column.cql_type, column.cql_type.is_multi_cell())
+            }
+            (None, Some(column)) => {
+                let multi_cell = column.multi_cell
+                    || dropped_udts == DroppedUdts::MultiCell && may_be_multi_cell(column);
+                (Fate::Dropped, &column.cql_type, multi_cell)
+            }
+            (None, None) => {
+                return Err(UnknownColumn {
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    kind,
+                });
+            }
+        };
+        let dropped_micros = dropped.map_or(i64::MIN, |d| d.dropped_micros);
+        let plan = ColumnPlan {
+            fate,
+            complex,
+            plain: matches!(fate, Fate::Keep(_)) && dropped_micros == i64::MIN,
+            fixed_len: fixed(cql_type),
+            dropped_micros,
+        };
+        plans.push((name, plan));
+    }
+    // As Cassandra does on reading: the order of the writer is that of its own types.
+    plans.sort_by(|(a, x), (b, y)| ColumnMetadata::disk_order(x.complex, a, y.complex, b));
+    Ok(plans.into_iter().map(|(_, plan)| plan).collect())
+}
+
+/// True if one of the columns was dropped and may have been stored otherwise than the schema remembers.
+pub(super) fn has_ambiguous_column(
+    names: &[&[u8]],
+    table: &TableMetadata,
+    kind: ColumnKind,
+) -> bool {
+    let ambiguous = table.dropped.iter().filter(|d| d.kind == kind && may_be_multi_cell(d));
+    ambiguous.into_iter().any(|d| names.contains(&d.name.as_bytes()))
 }

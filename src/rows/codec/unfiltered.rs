@@ -54,10 +54,10 @@ pub struct PartitionHead {
     pub len: usize,
 }
 
-/// Decodes the rows of one SSTable, one after the other.
+/// Decodes the rows of one SSTable, one after the other, or those of updates with the same columns.
 #[derive(Debug)]
 pub struct RowDecoder {
-    codec: Arc<RowCodec>,
+    pub(super) codec: Arc<RowCodec>,
     /// Columns present in a row of a table with 64 columns or more.
     present: Vec<bool>,
     /// Cells that were read and not kept, so far.
@@ -160,22 +160,37 @@ impl RowDecoder {
 
     #[inline]
     fn decode_head(&self, r: &mut ByteReader<'_>, row: &mut Row) -> Result<Head, DecodeError> {
+        Ok(match self.read_prefix(r, row)? {
+            Prefix::End => Head::End,
+            Prefix::Row { flags, extended } => Head::Row { flags, extended, end: read_end(r)? },
+            Prefix::Marker(kind) => Head::Marker { kind, end: read_end(r)? },
+        })
+    }
+
+    /// Reads flags and clustering, which stand before the sizes that SSTables have and mutations have not.
+    #[inline(always)]
+    pub(super) fn read_prefix(
+        &self,
+        r: &mut ByteReader<'_>,
+        row: &mut Row,
+    ) -> Result<Prefix, DecodeError> {
         row.clear();
+        let at = r.position() as u64;
         let flags = r.read_u8("row flags")?;
         if flags & END_OF_PARTITION != 0 {
             if flags != END_OF_PARTITION {
-                return Err(tag("end of partition", u64::from(flags), 0));
+                return Err(tag("end of partition", u64::from(flags), at));
             }
-            return Ok(Head::End);
+            return Ok(Prefix::End);
         }
         if flags & IS_MARKER != 0 {
             if flags != IS_MARKER {
-                return Err(tag("marker flags", u64::from(flags), 0));
+                return Err(tag("marker flags", u64::from(flags), at));
             }
             let code = r.read_u8("marker kind")?;
             let kind = match ClusteringKind::from_code(code) {
                 Some(kind) if kind != ClusteringKind::Clustering => kind,
-                _ => return Err(tag("marker kind", u64::from(code), 1)),
+                _ => return Err(tag("marker kind", u64::from(code), at + 1)),
             };
             let size = usize::from(r.read_u16("marker size")?);
             if size > self.codec.clustering.len() {
@@ -186,19 +201,19 @@ impl RowDecoder {
                 }));
             }
             self.read_clustering(r, size, row)?;
-            return Ok(Head::Marker { kind, end: read_end(r)? });
+            return Ok(Prefix::Marker(kind));
         }
         let extended = if flags & EXTENSION != 0 { r.read_u8("extended flags")? } else { 0 };
         if extended & !(EXT_IS_STATIC | EXT_SHADOWABLE | EXT_SCYLLA_SHADOWABLE) != 0 {
-            return Err(tag("extended flags", u64::from(extended), 1));
+            return Err(tag("extended flags", u64::from(extended), at + 1));
         }
         if flags & HAS_TTL != 0 && flags & HAS_TIMESTAMP == 0 {
-            return Err(tag("row flags", u64::from(flags), 0));
+            return Err(tag("row flags", u64::from(flags), at));
         }
         if extended & EXT_IS_STATIC == 0 {
             self.read_clustering(r, self.codec.clustering.len(), row)?;
         }
-        Ok(Head::Row { flags, extended, end: read_end(r)? })
+        Ok(Prefix::Row { flags, extended })
     }
 
     #[inline]
@@ -250,6 +265,17 @@ impl RowDecoder {
         previous: u64,
     ) -> Result<Marker, DecodeError> {
         check_previous(r, previous)?;
+        let marker = self.read_marker(r, kind)?;
+        r.finish("marker size")?;
+        Ok(marker)
+    }
+
+    /// Reads the deletions of a marker.
+    pub(super) fn read_marker(
+        &self,
+        r: &mut ByteReader<'_>,
+        kind: ClusteringKind,
+    ) -> Result<Marker, DecodeError> {
         let first = self.codec.read_delta_deletion(r)?;
         let (end, start) = if kind.is_boundary() {
             (first, self.codec.read_delta_deletion(r)?)
@@ -258,7 +284,6 @@ impl RowDecoder {
         } else {
             (first, DeletionTime::LIVE)
         };
-        r.finish("marker size")?;
         Ok(Marker { kind, end, start })
     }
 
@@ -278,6 +303,23 @@ impl RowDecoder {
             return Err(r.invalid(words));
         }
         check_previous(r, previous)?;
+        self.read_body(r, flags, extended, row)?;
+        if self.codec.empty_value_column && !r.is_empty() {
+            r.skip(r.remaining(), "value of an empty column")?;
+        }
+        r.finish("row size")
+    }
+
+    /// Reads what follows the clustering of a row, or in SSTables its sizes.
+    #[inline(always)]
+    pub(super) fn read_body(
+        &mut self,
+        r: &mut ByteReader<'_>,
+        flags: u8,
+        extended: u8,
+        row: &mut Row,
+    ) -> Result<(), DecodeError> {
+        let is_static = extended & EXT_IS_STATIC != 0;
         if flags & HAS_TIMESTAMP != 0 {
             row.liveness.timestamp = self.codec.read_timestamp(r)?;
             if flags & HAS_TTL != 0 {
@@ -314,10 +356,6 @@ impl RowDecoder {
             let present = plans.iter().zip(&self.present).filter(|&(_, &there)| there);
             columns.read_each(r, present.map(|(plan, _)| plan), row)?;
         }
-        if codec.empty_value_column && !r.is_empty() {
-            r.skip(r.remaining(), "value of an empty column")?;
-        }
-        r.finish("row size")?;
         if !codec.in_order {
             row.cells.sort_by_key(|cell| cell.column);
             row.complex.sort_by_key(|complex| complex.column);
@@ -329,6 +367,13 @@ impl RowDecoder {
 /// Cassandra's `max_value_size`, above which it takes a value for damage. (What CQL takes is far less: 64 KiB for all
 /// clustering values of a row together.)
 const MAX_CLUSTERING_VALUE: u64 = 256 << 20;
+
+/// What an unfiltered is, as its first bytes tell.
+pub(super) enum Prefix {
+    End,
+    Row { flags: u8, extended: u8 },
+    Marker(ClusteringKind),
+}
 
 enum Head {
     End,

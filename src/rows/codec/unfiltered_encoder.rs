@@ -124,6 +124,8 @@ pub(super) struct Encoder<'t> {
     pub(super) clustering: &'t [Option<usize>],
     pub(super) statics: &'t [Layout],
     pub(super) regulars: &'t [Layout],
+    /// Without sizes, as mutations have rows and markers.
+    pub(super) message: bool,
 }
 
 impl Encoder<'_> {
@@ -252,7 +254,9 @@ impl Encoder<'_> {
             self.values(out, &row.clustering);
         }
         let mut body = Vec::new();
-        uvint(&mut body, if row.is_static { 0 } else { previous });
+        if !self.message {
+            uvint(&mut body, if row.is_static { 0 } else { previous });
+        }
         if let Some((at, expiry)) = row.liveness {
             self.timestamp(&mut body, at);
             if let Some((ttl, expires)) = expiry {
@@ -278,7 +282,7 @@ impl Encoder<'_> {
             }
             column.cells.iter().for_each(|cell| self.cell(&mut body, layout, row, cell));
         }
-        bytesv(out, &body);
+        self.append(out, &body);
     }
 
     pub(super) fn marker(&self, out: &mut Vec<u8>, marker: &EncMarker, previous: u64) {
@@ -286,12 +290,69 @@ impl Encoder<'_> {
         out.extend(u16::try_from(marker.clustering.len()).unwrap().to_be_bytes());
         self.values(out, &marker.clustering);
         let mut body = Vec::new();
-        uvint(&mut body, previous);
+        if !self.message {
+            uvint(&mut body, previous);
+        }
         self.deletion(&mut body, Some(marker.first));
         if marker.second.is_some() {
             self.deletion(&mut body, marker.second);
         }
-        bytesv(out, &body);
+        self.append(out, &body);
+    }
+
+    fn append(&self, out: &mut Vec<u8>, body: &[u8]) {
+        if self.message {
+            out.extend(body);
+        } else {
+            bytesv(out, body);
+        }
+    }
+
+    /// An update from its flags on; `columns` are the names of the static and of the regular columns.
+    pub(super) fn update(
+        &self,
+        deletion: Option<Deletion>,
+        columns: [&[&[u8]]; 2],
+        unfiltereds: &[EncUnfiltered],
+        name_all: bool,
+    ) -> Vec<u8> {
+        assert!(self.message);
+        let [statics, regulars] = columns;
+        let has_static =
+            matches!(unfiltereds.first(), Some(EncUnfiltered::Row(row)) if row.is_static);
+        let mut out = vec![
+            0x10 | if deletion.is_some() { 0x04 } else { 0 } | if has_static { 0x08 } else { 0 },
+        ];
+        uvint(&mut out, self.bases.timestamp.wrapping_sub(1_442_880_000_000_000).cast_unsigned());
+        let least = int(self.bases.deletion_time).wrapping_sub(1_442_880_000);
+        uvint(&mut out, i64::from(least).cast_unsigned());
+        uvint(&mut out, i64::from(self.bases.ttl).cast_unsigned());
+        let mut list = |names: &[&[u8]]| {
+            uvint(&mut out, names.len() as u64);
+            names.iter().for_each(|name| bytesv(&mut out, name));
+        };
+        if has_static {
+            list(statics);
+        }
+        list(regulars);
+        if deletion.is_some() {
+            self.deletion(&mut out, deletion);
+        }
+        let (head, rest) = unfiltereds.split_at(usize::from(has_static));
+        for unfiltered in head {
+            let EncUnfiltered::Row(row) = unfiltered else { unreachable!() };
+            self.row(&mut out, row, 0, name_all);
+        }
+        let rows = rest.iter().filter(|u| matches!(u, EncUnfiltered::Row(_))).count();
+        uvint(&mut out, rows as u64);
+        for unfiltered in rest {
+            match unfiltered {
+                EncUnfiltered::Row(row) => self.row(&mut out, row, 0, name_all),
+                EncUnfiltered::Marker(marker) => self.marker(&mut out, marker, 0),
+            }
+        }
+        out.push(0x01);
+        out
     }
 
     /// Appends the partition's key and deletion.

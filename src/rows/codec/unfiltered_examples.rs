@@ -228,7 +228,7 @@ const INT: Layout = Layout { complex: false, fixed: Some(4) };
 const COMPLEX: Layout = Layout { complex: true, fixed: None };
 
 fn encoder(bases: Bases, regulars: &[Layout]) -> Encoder<'_> {
-    Encoder { bases, clustering: &[], statics: &[], regulars }
+    Encoder { bases, clustering: &[], statics: &[], regulars, message: false }
 }
 
 /// Rows of one partition without static row; panics if anything else comes out.
@@ -453,8 +453,13 @@ fn a_window_grows_through_a_long_head_and_a_long_body() {
     let codec = codec(&table, &header, true);
     let clustering = [None, None];
     let layouts = [Layout { complex: false, fixed: None }];
-    let encoder =
-        Encoder { bases: ZERO, clustering: &clustering, statics: &[], regulars: &layouts };
+    let encoder = Encoder {
+        bases: ZERO,
+        clustering: &clustering,
+        statics: &[],
+        regulars: &layouts,
+        message: false,
+    };
     let long = |n: usize| vec![0x5a_u8; n];
     let row = EncRow {
         clustering: vec![Some(long(9_000)), Some(long(5_000))],

@@ -316,6 +316,7 @@ impl TestTable {
             clustering: &clustering,
             statics: &layouts(&self.statics),
             regulars: &layouts(&self.regulars),
+            message: false,
         };
         encoder.partition(
             &partition.key,
@@ -869,3 +870,7 @@ proptest! {
         check_flips(&choices);
     }
 }
+
+/// Updates as mutations have them.
+#[path = "update_tests.rs"]
+mod updates;

@@ -10,10 +10,9 @@
 
 use std::path::Path;
 
-use super::compressor::Decompressors;
 use super::info::{CompressionInfo, MAX_CHUNK_LEN, TableFile};
 use crate::error::{Damage, DecodeError, DecodeErrorKind, Error, ErrorClass, Result};
-use crate::io::{ByteReader, InputFile, ReadMode};
+use crate::io::{ByteReader, Decompressors, InputFile, ReadMode};
 use crate::sstable::{Component, Descriptor, Toc, Version};
 
 /// Chunks of an uncompressed Data.db without CRC.db.

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::sstable::compression::{Compressor, Dictionary};
+use crate::io::{Compressor, Dictionary};
 use crate::sstable::fixtures::sstables;
 
 const CHUNK: usize = 4096;

@@ -19,9 +19,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::compressor::Compressor;
 use crate::error::{DecodeError, DecodeErrorKind, Result};
-use crate::io::{ByteReader, InputFile, ReadMode};
+use crate::io::{ByteReader, Compressor, Dictionary, InputFile, ReadMode};
 use crate::sstable::Version;
 
 /// Far above what anybody configures; buffers are sized by it.
@@ -30,15 +29,6 @@ pub(super) const MAX_CHUNK_LEN: u64 = 64 << 20;
 const MAX_UNMAPPED_LEN: u64 = 1 << 30;
 /// `Integer.MAX_VALUE`: every chunk is compressed.
 const NO_MAX_COMPRESSED_LEN: u32 = 0x7fff_ffff;
-
-/// A Zstd dictionary (`CompressionDictionary`, after 5.0).
-#[derive(Debug)]
-pub struct Dictionary {
-    /// Its id.
-    pub id: i64,
-    /// The dictionary in Zstd's form.
-    pub bytes: Vec<u8>,
-}
 
 /// A whole small file: mapped, or read where mapping is not wanted.
 #[derive(Debug)]

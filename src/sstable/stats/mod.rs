@@ -5,9 +5,8 @@ mod histogram;
 mod stats_metadata;
 mod validation;
 
+pub use crate::commitlog::CommitLogPosition;
 pub use container::Statistics;
 pub use histogram::{EstimatedHistogram, TombstoneHistogram};
-pub use stats_metadata::{
-    Bound, CommitLogInterval, CommitLogPosition, CoveredClustering, StatsMetadata,
-};
+pub use stats_metadata::{Bound, CommitLogInterval, CoveredClustering, StatsMetadata};
 pub use validation::ValidationMetadata;

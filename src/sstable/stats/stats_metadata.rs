@@ -28,21 +28,13 @@
 use uuid::Uuid;
 
 use super::histogram::{EstimatedHistogram, TombstoneHistogram, read_count};
+use crate::commitlog::CommitLogPosition;
 use crate::cql::{MarshalType, parse_marshal_type};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::io::ByteReader;
 use crate::rows::{ClusteringKind, LocalDeletionTime};
 use crate::sstable::Version;
 use crate::sstable::clustering_bytes::read_clustering_values;
-
-/// A position in the commit log of one host (`CommitLogPosition`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommitLogPosition {
-    /// Id of the segment.
-    pub segment_id: i64,
-    /// Offset in the segment.
-    pub position: i32,
-}
 
 /// A part of the commit log whose mutations are in the SSTable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

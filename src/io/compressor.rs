@@ -1,4 +1,4 @@
-//! The compressors of Cassandra, as far as reading goes.
+//! The compressors of Cassandra, of SSTables and of the commit log, as far as reading goes.
 //!
 //! | compressor | payload of a chunk |
 //! |---|---|
@@ -10,8 +10,16 @@
 
 use std::sync::Arc;
 
-use super::info::Dictionary;
 use crate::error::DecodeErrorKind;
+
+/// A Zstd dictionary (`CompressionDictionary`, after 5.0).
+#[derive(Debug)]
+pub struct Dictionary {
+    /// Its id.
+    pub id: i64,
+    /// The dictionary in Zstd's form.
+    pub bytes: Vec<u8>,
+}
 
 /// A compressor that this program reads (`ICompressor`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +50,7 @@ impl Compressor {
             "NoopCompressor" => Self::Noop,
             _ => {
                 return Err(DecodeErrorKind::Unsupported(format!(
-                    "Data.db is compressed by the class {class:?}, which is not one of Cassandra's own compressors"
+                    "compressed by the class {class:?}, which is not one of Cassandra's own compressors"
                 )));
             }
         })

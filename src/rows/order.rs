@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::{ClusteringValue, RowView};
 use crate::cql::{CqlType, compare_values};
-use crate::rows::{ClusteringValue, RowView};
 use crate::schema::{ColumnMetadata, TableMetadata};
 
 /// Compares clusterings and cell paths of one table (`ClusteringComparator`, `ColumnMetadata.cellPathComparator`).

@@ -1,0 +1,314 @@
+//! [`MutationDecoder`]: mutations of 3.0 and later (`Mutation.MutationSerializer`, log versions 6 to 8).
+//!
+//! ```text
+//! mutation := uv n, n × { uuid table id, bytesV partition key, update }
+//! ```
+//! All updates are of one keyspace and one key. An update is described in `rows/codec/update.rs`; it has no length, and its
+//! types are in the schema only, so one of a table that is not known cannot be passed by. What comes behind it is searched
+//! for: a known table id before the same key, from where on everything decodes and ends where the mutation ends.
+//!
+//! A mutation must decode to its last byte: nothing else tells that the schema is the one it was written with.
+
+use std::sync::Arc;
+
+use memchr::memmem;
+
+use super::descriptor::LogVersion;
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::io::ByteReader;
+use crate::rows::PartitionUpdate;
+use crate::rows::codec::{CellsLeftOut, UnknownColumn, UpdateDecoder, UpdateError};
+use crate::schema::{TableId, TableMetadata};
+
+/// An id, a key without bytes, and flags.
+const MIN_UPDATE_LEN: u64 = 18;
+
+/// Why a mutation could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MutationError {
+    /// A column that the schema does not have: it is older than the mutation, or much newer. To be tried again with the
+    /// schema as it is now.
+    #[error("table {table} ({id}) has no {} column {:?}", column.kind.as_str(), column.name)]
+    UnknownColumn {
+        /// Id of the table.
+        id: TableId,
+        /// `keyspace.table`.
+        table: String,
+        /// The column.
+        column: UnknownColumn,
+    },
+    /// The bytes are not a mutation as far as the schema tells.
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+}
+
+/// How many places are tried behind updates of unknown tables.
+const MAX_ATTEMPTS: u32 = 200;
+
+/// A decoded mutation.
+#[derive(Debug, Default)]
+pub struct Mutation {
+    /// Partition key of all updates, serialized.
+    pub key: Vec<u8>,
+    /// The updates of tables that are known, in the order of the log.
+    pub updates: Vec<PartitionUpdate>,
+    /// Ids of tables that are not known, as far as they were found.
+    pub unknown: Vec<TableId>,
+    /// How many updates could not be found behind one of an unknown table. They are of unknown tables too: no known table's
+    /// id stands before the key there.
+    pub not_reached: u64,
+    /// Cells of dropped columns.
+    pub left_out: CellsLeftOut,
+}
+
+impl Mutation {
+    fn take(&mut self, tail: Tail) {
+        self.updates.extend(tail.updates);
+        self.unknown.extend(tail.unknown);
+        self.not_reached = tail.not_reached;
+        self.left_out.dropped += tail.left_out.dropped;
+        self.left_out.hidden += tail.left_out.hidden;
+    }
+}
+
+/// What a mutation says of itself before it is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MutationPeek<'a> {
+    /// Number of updates.
+    pub updates: u64,
+    /// Table of the first one.
+    pub first: TableId,
+    /// Partition key of all of them.
+    pub key: &'a [u8],
+    /// What follows the first key.
+    rest: &'a [u8],
+}
+
+impl<'a> MutationPeek<'a> {
+    /// Reads the beginning of a mutation of log version 6 or later.
+    pub fn read(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut r = ByteReader::new(payload);
+        let updates = read_count(&mut r)?;
+        let (first, key) = read_id_and_key(&mut r)?;
+        Ok(Self { updates, first, key, rest: r.rest() })
+    }
+
+    /// False if none of its updates can be of a table that is `wanted`: then it need not be decoded. True may be wrong where
+    /// it has several updates.
+    pub fn may_be_of(&self, wanted: &dyn Fn(TableId) -> bool) -> bool {
+        wanted(self.first) || self.updates > 1 && self.later_tables().any(|(_, id)| wanted(id))
+    }
+
+    /// What stands before each later occurrence of the key, with its place in `rest`: ids of tables, or other bytes.
+    fn later_tables(&self) -> impl Iterator<Item = (usize, TableId)> {
+        tables_before(self.rest, self.key)
+    }
+}
+
+fn read_count(r: &mut ByteReader<'_>) -> Result<u64, DecodeError> {
+    let count = r.read_uvint("number of updates")?;
+    let limit = r.remaining() as u64 / MIN_UPDATE_LEN;
+    if count == 0 || count > limit {
+        let what = "number of updates";
+        return Err(r.error(DecodeErrorKind::Limit { what, found: count, limit }));
+    }
+    Ok(count)
+}
+
+fn read_id_and_key<'a>(r: &mut ByteReader<'a>) -> Result<(TableId, &'a [u8]), DecodeError> {
+    let id = TableId(r.read_uuid("table id")?);
+    Ok((id, r.read_bytesv("partition key")?))
+}
+
+/// The key as it stands in a mutation.
+fn key_pattern(key: &[u8]) -> Vec<u8> {
+    let len = key.len() as u64;
+    // Keys have at most 65,535 bytes.
+    let mut pattern = match len {
+        0..0x80 => vec![low_byte(len)],
+        0x80..0x4000 => vec![0x80 | low_byte(len >> 8), low_byte(len)],
+        _ => vec![0xc0 | low_byte(len >> 16), low_byte(len >> 8), low_byte(len)],
+    };
+    pattern.extend(key);
+    pattern
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lowest byte is what is wanted")]
+fn low_byte(value: u64) -> u8 {
+    value as u8
+}
+
+/// The 16 bytes before each occurrence of `key` in `bytes`, and where they begin.
+fn tables_before(bytes: &[u8], key: &[u8]) -> impl Iterator<Item = (usize, TableId)> {
+    let pattern = key_pattern(key);
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let found = from + memmem::find(bytes.get(from..)?, &pattern)?;
+            from = found + 1;
+            let Some(start) = found.checked_sub(16) else { continue };
+            let id = ByteReader::at(bytes, start).read_uuid("table id").ok()?;
+            return Some((start, TableId(id)));
+        }
+    })
+}
+
+/// Finds the schema of a table.
+pub type TableLookup<'a> = dyn Fn(TableId) -> Option<Arc<TableMetadata>> + 'a;
+
+/// Decodes the mutations of one version of the log; keeps what it worked out about each table.
+#[derive(Debug)]
+pub struct MutationDecoder {
+    version: LogVersion,
+    updates: UpdateDecoder,
+}
+
+impl MutationDecoder {
+    /// A decoder for segments of `version`.
+    pub fn new(version: LogVersion) -> Self {
+        Self { version, updates: UpdateDecoder::new(version.has_uint_deletion_time()) }
+    }
+
+    /// The version it is for.
+    pub fn version(&self) -> LogVersion {
+        self.version
+    }
+
+    /// Decodes the mutation in `payload`.
+    ///
+    /// `tables` must know every table whose updates are wanted, and the more it knows the less has to be searched for. It must
+    /// give the same `Arc` for the same schema: by that the decoder knows that it need not work it out anew.
+    pub fn decode(
+        &mut self,
+        payload: &[u8],
+        tables: &TableLookup<'_>,
+    ) -> Result<Mutation, MutationError> {
+        let mut r = ByteReader::new(payload);
+        let mut left = read_count(&mut r)?;
+        let mut mutation = Mutation::default();
+        while left > 0 {
+            let at = r.position();
+            let (id, key) = read_id_and_key(&mut r)?;
+            if mutation.key.is_empty() && mutation.updates.is_empty() && mutation.unknown.is_empty()
+            {
+                mutation.key = key.to_vec();
+            } else if mutation.key != key {
+                return Err(DecodeError::invalid(
+                    "an update of another partition than the one before it",
+                    at as u64,
+                )
+                .into());
+            }
+            left -= 1;
+            let Some(table) = tables(id) else {
+                mutation.unknown.push(id);
+                if left == 0 {
+                    return Ok(mutation);
+                }
+                let mut attempts = MAX_ATTEMPTS;
+                let tail = self.search(payload, r.position(), left, key, tables, &mut attempts)?;
+                mutation.take(tail);
+                return Ok(mutation);
+            };
+            let left_out = &mut mutation.left_out;
+            let update = self.updates.read(&mut r, id, &table, key, left_out);
+            mutation.updates.push(update.map_err(|e| of_table(e, id))?);
+        }
+        r.finish("mutation")?;
+        Ok(mutation)
+    }
+
+    /// Finds the updates behind one of an unknown table, which begins at `from`; `left` of them are to come. `attempts` bounds
+    /// how much is tried on bytes that look like many updates and are none.
+    fn search(
+        &mut self,
+        payload: &[u8],
+        from: usize,
+        left: u64,
+        key: &[u8],
+        tables: &TableLookup<'_>,
+        attempts: &mut u32,
+    ) -> Result<Tail, MutationError> {
+        let rest = payload.get(from..).unwrap_or_default();
+        let mut failed = None;
+        for (at, id) in tables_before(rest, key) {
+            if tables(id).is_none() {
+                continue;
+            }
+            let Some(less) = attempts.checked_sub(1) else { break };
+            *attempts = less;
+            match self.decode_tail(payload, from + at, left, key, tables, attempts) {
+                Ok(tail) => return Ok(tail),
+                // The first place that looks like an update is the most likely one.
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(Tail { not_reached: left, ..Tail::default() }), Err)
+    }
+
+    /// Decodes updates from `at` on, at most `left` of them, to the end of the mutation.
+    fn decode_tail(
+        &mut self,
+        payload: &[u8],
+        at: usize,
+        mut left: u64,
+        key: &[u8],
+        tables: &TableLookup<'_>,
+        attempts: &mut u32,
+    ) -> Result<Tail, MutationError> {
+        let mut r = ByteReader::at(payload, at);
+        let mut tail = Tail::default();
+        while !r.is_empty() {
+            let at = r.position() as u64;
+            left = left.checked_sub(1).ok_or_else(|| r.invalid("more updates than said"))?;
+            let (id, found_key) = read_id_and_key(&mut r)?;
+            if found_key != key {
+                return Err(DecodeError::invalid("no update of this partition", at).into());
+            }
+            let Some(table) = tables(id) else {
+                tail.unknown.push(id);
+                if left > 0 {
+                    let at = r.position();
+                    tail.extend(self.search(payload, at, left, key, tables, attempts)?);
+                }
+                return Ok(tail);
+            };
+            let update = self.updates.read(&mut r, id, &table, key, &mut tail.left_out);
+            tail.updates.push(update.map_err(|e| of_table(e, id))?);
+        }
+        Ok(tail)
+    }
+}
+
+/// What was found behind an update of an unknown table.
+#[derive(Default)]
+struct Tail {
+    updates: Vec<PartitionUpdate>,
+    unknown: Vec<TableId>,
+    not_reached: u64,
+    left_out: CellsLeftOut,
+}
+
+impl Tail {
+    fn extend(&mut self, other: Self) {
+        self.updates.extend(other.updates);
+        self.unknown.extend(other.unknown);
+        self.not_reached += other.not_reached;
+        self.left_out.dropped += other.left_out.dropped;
+        self.left_out.hidden += other.left_out.hidden;
+    }
+}
+
+fn of_table(error: UpdateError, id: TableId) -> MutationError {
+    match error {
+        UpdateError::UnknownColumn { table, column } => {
+            MutationError::UnknownColumn { id, table, column }
+        }
+        UpdateError::Decode(error) => MutationError::Decode(error),
+    }
+}
+
+#[cfg(test)]
+#[path = "mutation_tests.rs"]
+mod tests;
