@@ -48,7 +48,7 @@ fn measure_all(path: &Path, sizes: (u64, u64), table: &Arc<TableMetadata>) -> an
     measure::print("entries, checksums", bytes, mutations, read);
     let peeked = measure::cheapest(REPETITIONS, || {
         each(path, mutations, |payload| {
-            black_box(MutationPeek::read(payload)?.may_be_of(&|_| false));
+            black_box(MutationPeek::read(LogVersion::V40, payload)?.may_be_of(&|_| false));
             Ok(())
         })
     })?;

@@ -99,6 +99,8 @@ fn damaged_stores_are_errors() {
             assert!(entries.len() <= 2);
         }
     }
+    assert_eq!(read_entries(content).unwrap().len(), 2);
+    assert!(read_entries(&[content, &[0]].concat()).is_err());
     for len in 0..content.len() {
         assert!(read_entries(&content[..len]).is_err(), "{len}");
     }

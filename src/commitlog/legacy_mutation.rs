@@ -14,12 +14,10 @@ use super::mutation::MutationError;
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::io::ByteReader;
 use crate::rows::codec::read_deletion_time;
-use crate::rows::{DeletionTime, LocalDeletionTime, NO_TTL, Span};
+use crate::rows::legacy::{
+    LegacyAtom, LegacyCell, LegacyPartition, LegacyRange, read_atom, read_name,
+};
 use crate::schema::TableId;
-
-const DELETED: u8 = 0x01;
-const EXPIRING: u8 = 0x02;
-const COUNTER: u8 = 0x04;
 
 /// Not null, an id, a deletion, two counts.
 const MIN_FAMILY_LEN: usize = 1 + 16 + 12 + 8;
@@ -28,54 +26,13 @@ const MIN_RANGE_LEN: usize = 4 + 12;
 /// A length, flags, a time, a length.
 const MIN_CELL_LEN: usize = 2 + 1 + 8 + 4;
 
-/// A cell by the name it has in the storage engine of 2.x.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LegacyCell {
-    /// Its name: clustering, column and element, as the comparator of the table serializes them.
-    pub name: Span,
-    /// Its value; empty for a deleted cell, a counter context for a counter.
-    pub value: Span,
-    /// Write time, µs.
-    pub timestamp: i64,
-    /// When it expires or was deleted.
-    pub local_deletion_time: LocalDeletionTime,
-    /// Seconds; [`NO_TTL`] if it does not expire.
-    pub ttl: i32,
-}
-
-/// A range tombstone by the names it lies between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LegacyRange {
-    /// Where it starts.
-    pub start: Span,
-    /// Where it ends.
-    pub end: Span,
-    /// What it deletes.
-    pub deletion: DeletionTime,
-}
-
-/// What a mutation says of one partition of one table (`ColumnFamily`). Spans point into `data`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegacyUpdate {
-    /// The table.
-    pub table: TableId,
-    /// Deletion of the whole partition.
-    pub deletion: DeletionTime,
-    /// Range tombstones.
-    pub ranges: Vec<LegacyRange>,
-    /// Cells, in order of their names.
-    pub cells: Vec<LegacyCell>,
-    /// The bytes of names and values.
-    pub data: Vec<u8>,
-}
-
 /// A mutation of 2.1 or 2.2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyMutation {
     /// Partition key of all updates, serialized.
     pub key: Vec<u8>,
     /// The updates of tables that are wanted.
-    pub updates: Vec<LegacyUpdate>,
+    pub updates: Vec<(TableId, LegacyPartition)>,
     /// Ids of the tables of the others.
     pub unknown: Vec<TableId>,
 }
@@ -93,90 +50,79 @@ fn count(r: &mut ByteReader<'_>, what: &'static str, least: usize) -> Result<usi
     }
 }
 
-fn span(bytes: &[u8], end: usize) -> Result<Span, DecodeError> {
-    match (u32::try_from(end - bytes.len()), u32::try_from(bytes.len())) {
-        (Ok(start), Ok(len)) => Ok(Span { start, len }),
-        _ => Err(DecodeError::invalid("a mutation of more than 4 GiB", end as u64)),
-    }
-}
-
-fn read_name(r: &mut ByteReader<'_>, what: &'static str) -> Result<Span, DecodeError> {
-    let bytes = r.read_bytes16(what)?;
-    span(bytes, r.position())
-}
-
 fn read_cell(r: &mut ByteReader<'_>) -> Result<LegacyCell, DecodeError> {
-    let name = read_name(r, "cell name")?;
     let at = r.position() as u64;
-    let flags = r.read_u8("cell flags")?;
-    let (mut ttl, mut local_deletion_time) = (NO_TTL, LocalDeletionTime::NONE);
-    match flags {
-        0 | DELETED => {}
-        COUNTER => r.skip(8, "timestamp of the last delete")?,
-        EXPIRING => {
-            ttl = r.read_i32("TTL")?;
-            if ttl <= 0 {
-                return Err(DecodeError::invalid(format!("a TTL of {ttl} seconds"), at));
-            }
-            local_deletion_time = LocalDeletionTime(r.read_i32("expiration")?.into());
+    match read_atom(r)? {
+        Some(LegacyAtom::Cell(cell)) => Ok(cell),
+        Some(LegacyAtom::Range(_)) => {
+            Err(DecodeError::invalid("a range tombstone among the cells of a mutation", at))
         }
-        _ => {
-            let kind = DecodeErrorKind::InvalidTag { what: "cell flags", value: flags.into() };
-            return Err(DecodeError::new(kind, at));
-        }
+        None => Err(DecodeError::invalid("a cell without a name", at)),
     }
-    let timestamp = r.read_i64("write time")?;
-    let bytes = r.read_bytes32("value")?;
-    let mut value = span(bytes, r.position())?;
-    if flags == DELETED {
-        let Ok(time) = <[u8; 4]>::try_from(bytes) else {
-            return Err(r.invalid(format!("a local deletion time of {} bytes", bytes.len())));
-        };
-        local_deletion_time = LocalDeletionTime(i32::from_be_bytes(time).into());
-        value.len = 0;
-    }
-    Ok(LegacyCell { name, value, timestamp, local_deletion_time, ttl })
 }
 
-fn read_family(r: &mut ByteReader<'_>, table: TableId) -> Result<LegacyUpdate, DecodeError> {
+fn read_range(r: &mut ByteReader<'_>) -> Result<LegacyRange, DecodeError> {
+    Ok(LegacyRange {
+        start: read_name(r, "start of a range tombstone")?,
+        end: read_name(r, "end of a range tombstone")?,
+        deletion: read_deletion_time(r, false)?,
+    })
+}
+
+fn read_family(r: &mut ByteReader<'_>) -> Result<LegacyPartition, DecodeError> {
     let base = r.position() as u64;
     let bytes = r.rest();
     // Of its own, so that the spans begin where the bytes that are kept begin.
     let mut own = ByteReader::new(bytes);
-    let update = read_family_body(&mut own, table).map_err(|e| e.shifted(base))?;
+    let partition = read_family_body(&mut own).map_err(|e| e.shifted(base))?;
     r.skip(own.position(), "column family")?;
     let data = bytes.get(..own.position()).unwrap_or_default().to_vec();
-    Ok(LegacyUpdate { data, ..update })
+    Ok(LegacyPartition { data, ..partition })
 }
 
-fn read_family_body(r: &mut ByteReader<'_>, table: TableId) -> Result<LegacyUpdate, DecodeError> {
+fn read_family_body(r: &mut ByteReader<'_>) -> Result<LegacyPartition, DecodeError> {
     let deletion = read_deletion_time(r, false)?;
     let ranges = count(r, "number of range tombstones", MIN_RANGE_LEN)?;
-    let ranges = (0..ranges).map(|_| {
-        Ok(LegacyRange {
-            start: read_name(r, "start of a range tombstone")?,
-            end: read_name(r, "end of a range tombstone")?,
-            deletion: read_deletion_time(r, false)?,
-        })
-    });
-    let ranges = ranges.collect::<Result<_, DecodeError>>()?;
+    let ranges = (0..ranges).map(|_| read_range(r)).collect::<Result<_, _>>()?;
     let cells = count(r, "number of cells", MIN_CELL_LEN)?;
     let cells = (0..cells).map(|_| read_cell(r)).collect::<Result<_, _>>()?;
-    Ok(LegacyUpdate { table, deletion, ranges, cells, data: Vec::new() })
+    let deletion = (!deletion.is_live()).then_some(deletion);
+    Ok(LegacyPartition { deletion, ranges, cells, data: Vec::new() })
 }
 
 /// Reads past a column family without keeping anything of it.
-fn skip_family(r: &mut ByteReader<'_>) -> Result<(), DecodeError> {
+pub(super) fn skip_family(r: &mut ByteReader<'_>) -> Result<(), DecodeError> {
     read_deletion_time(r, false)?;
     for _ in 0..count(r, "number of range tombstones", MIN_RANGE_LEN)? {
-        read_name(r, "start of a range tombstone")?;
-        read_name(r, "end of a range tombstone")?;
-        read_deletion_time(r, false)?;
+        read_range(r)?;
     }
     for _ in 0..count(r, "number of cells", MIN_CELL_LEN)? {
         read_cell(r)?;
     }
     Ok(())
+}
+
+/// Reads the key and the number of column families.
+pub(super) fn read_legacy_head<'a>(
+    r: &mut ByteReader<'a>,
+) -> Result<(&'a [u8], usize), DecodeError> {
+    let key = r.read_bytes16("partition key")?;
+    let families = count(r, "number of column families", MIN_FAMILY_LEN)?;
+    if families == 0 {
+        return Err(r.invalid("a mutation of nothing"));
+    }
+    Ok((key, families))
+}
+
+/// Reads the table of a column family.
+pub(super) fn read_legacy_table(r: &mut ByteReader<'_>) -> Result<TableId, DecodeError> {
+    let at = r.position() as u64;
+    let present = r.read_u8("column family")?;
+    if present != 1 {
+        let kind = DecodeErrorKind::InvalidTag { what: "column family", value: present.into() };
+        return Err(DecodeError::new(kind, at));
+    }
+    Ok(TableId(r.read_uuid("table id")?))
 }
 
 /// Decodes a mutation of log version 4 or 5; updates of tables that are not `wanted` are passed by.
@@ -199,7 +145,7 @@ pub fn decode_legacy_mutation(
         }
         let table = TableId(r.read_uuid("table id")?);
         if wanted(table) {
-            mutation.updates.push(read_family(&mut r, table)?);
+            mutation.updates.push((table, read_family(&mut r)?));
         } else {
             skip_family(&mut r)?;
             mutation.unknown.push(table);
@@ -214,6 +160,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::rows::LocalDeletionTime;
 
     fn hex(text: &str) -> Vec<u8> {
         hex_simd::decode_to_vec(text.replace([' ', '\n'], "")).unwrap()
@@ -234,9 +181,9 @@ mod tests {
         );
         let mutation = any(&payload).unwrap();
         assert_eq!(mutation.key, b" CA");
-        let [update] = &mutation.updates[..] else { panic!() };
+        let [(table, update)] = &mutation.updates[..] else { panic!() };
         let id: Uuid = "b28a7000-360d-11e5-ae92-afadad37221d".parse().unwrap();
-        assert_eq!((update.table, update.deletion), (TableId(id), DeletionTime::LIVE));
+        assert_eq!((*table, update.deletion), (TableId(id), None));
         let [cell] = &update.cells[..] else { panic!() };
         assert_eq!(cell.name.of(&update.data), b"name0");
         assert_eq!(cell.timestamp, 0x014e_da9d_5565);
@@ -261,8 +208,8 @@ mod tests {
     #[test]
     fn every_kind_of_cell_is_read() {
         let mutation = any(&all_kinds()).unwrap();
-        let [first, second] = &mutation.updates[..] else { panic!() };
-        assert_eq!(first.deletion.marked_for_delete_at, 6);
+        let [(_, first), (_, second)] = &mutation.updates[..] else { panic!() };
+        assert_eq!(first.deletion.unwrap().marked_for_delete_at, 6);
         let [range] = &first.ranges[..] else { panic!() };
         assert_eq!(range.start.of(&first.data), b"aa");
         assert_eq!(range.end.of(&first.data), b"abc");
@@ -302,7 +249,7 @@ mod tests {
             let found = any(&payload);
             let passed = decode_legacy_mutation(&payload, &|_| false);
             assert_eq!(found.is_ok(), passed.is_ok(), "bit {bit}");
-            for update in found.iter().flat_map(|m| &m.updates) {
+            for (_, update) in found.iter().flat_map(|m| &m.updates) {
                 let spans = update.cells.iter().flat_map(|c| [c.name, c.value]);
                 for span in spans.chain(update.ranges.iter().flat_map(|r| [r.start, r.end])) {
                     assert!(span.start as usize + span.len as usize <= update.data.len());

@@ -1,8 +1,7 @@
 //! The commit log: segments of 2.1 to 5.0 (versions 4 to 8), those of `cdc_raw` included, and the mutations in them.
 //!
 //! [`SegmentReader`] goes through one segment, also while it is written; how far it may is a [`Bound`], in `cdc_raw` from
-//! [`CdcIndex`]. [`MutationDecoder`] makes the updates of 3.0 and later out of an entry, [`decode_legacy_mutation`]
-//! the cells of 2.1 and 2.2.
+//! [`CdcIndex`]. [`MutationDecoder`] makes updates of partitions out of an entry, whatever release wrote it.
 
 mod cdc_index;
 mod descriptor;
@@ -23,9 +22,7 @@ mod encoder;
 pub use cdc_index::CdcIndex;
 pub use descriptor::{CommitLogDescriptor, EncryptionParameters, LogVersion};
 pub use encryption::EncryptionKeys;
-pub use legacy_mutation::{
-    LegacyCell, LegacyMutation, LegacyRange, LegacyUpdate, decode_legacy_mutation,
-};
+pub use legacy_mutation::{LegacyMutation, decode_legacy_mutation};
 pub use mutation::{Mutation, MutationDecoder, MutationError, MutationPeek, TableLookup};
 pub use position::{CommitLogPosition, SegmentName};
 pub use segment::SegmentReader;

@@ -1,4 +1,5 @@
-//! [`MutationDecoder`]: mutations of 3.0 and later (`Mutation.MutationSerializer`, log versions 6 to 8).
+//! [`MutationDecoder`]: mutations of all versions; those of 3.0 and later (`Mutation.MutationSerializer`, log versions 6 to 8)
+//! are described here, those before in `legacy_mutation.rs`.
 //!
 //! ```text
 //! mutation := uv n, n × { uuid table id, bytesV partition key, update }
@@ -9,15 +10,20 @@
 //!
 //! A mutation must decode to its last byte: nothing else tells that the schema is the one it was written with.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use memchr::memmem;
 
 use super::descriptor::LogVersion;
+use super::legacy_mutation::{
+    decode_legacy_mutation, read_legacy_head, read_legacy_table, skip_family,
+};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::io::ByteReader;
 use crate::rows::PartitionUpdate;
 use crate::rows::codec::{CellsLeftOut, UnknownColumn, UpdateDecoder, UpdateError};
+use crate::rows::legacy::LegacyLayout;
 use crate::schema::{TableId, TableMetadata};
 
 /// An id, a key without bytes, and flags.
@@ -58,7 +64,8 @@ pub struct Mutation {
     /// How many updates could not be found behind one of an unknown table. They are of unknown tables too: no known table's
     /// id stands before the key there.
     pub not_reached: u64,
-    /// Cells of dropped columns.
+    /// Cells that were left out: of dropped columns, and of columns that the schema does not know in mutations of 2.x, where
+    /// only the name of the cell tells its column.
     pub left_out: CellsLeftOut,
 }
 
@@ -81,29 +88,60 @@ pub struct MutationPeek<'a> {
     pub first: TableId,
     /// Partition key of all of them.
     pub key: &'a [u8],
-    /// What follows the first key.
-    rest: &'a [u8],
+    rest: Rest<'a>,
+}
+
+/// What follows the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest<'a> {
+    /// Behind the first key.
+    Rows(&'a [u8]),
+    /// All column families.
+    Families(&'a [u8]),
 }
 
 impl<'a> MutationPeek<'a> {
-    /// Reads the beginning of a mutation of log version 6 or later.
-    pub fn read(payload: &'a [u8]) -> Result<Self, DecodeError> {
+    /// Reads the beginning of a mutation of a segment of `version`.
+    pub fn read(version: LogVersion, payload: &'a [u8]) -> Result<Self, DecodeError> {
         let mut r = ByteReader::new(payload);
-        let updates = read_count(&mut r)?;
-        let (first, key) = read_id_and_key(&mut r)?;
-        Ok(Self { updates, first, key, rest: r.rest() })
+        if version.has_rows() {
+            let updates = read_count(&mut r)?;
+            let (first, key) = read_id_and_key(&mut r)?;
+            return Ok(Self { updates, first, key, rest: Rest::Rows(r.rest()) });
+        }
+        let (key, families) = read_legacy_head(&mut r)?;
+        let rest = Rest::Families(r.rest());
+        let first = read_legacy_table(&mut r)?;
+        Ok(Self { updates: families as u64, first, key, rest })
     }
 
     /// False if none of its updates can be of a table that is `wanted`: then it need not be decoded. True may be wrong where
     /// it has several updates.
     pub fn may_be_of(&self, wanted: &dyn Fn(TableId) -> bool) -> bool {
-        wanted(self.first) || self.updates > 1 && self.later_tables().any(|(_, id)| wanted(id))
+        if wanted(self.first) || self.updates <= 1 {
+            return wanted(self.first);
+        }
+        match self.rest {
+            // What stands before the key again: ids of tables, or other bytes.
+            Rest::Rows(rest) => tables_before(rest, self.key).any(|(_, id)| wanted(id)),
+            Rest::Families(rest) => any_family(rest, self.updates, wanted).unwrap_or(true),
+        }
     }
+}
 
-    /// What stands before each later occurrence of the key, with its place in `rest`: ids of tables, or other bytes.
-    fn later_tables(&self) -> impl Iterator<Item = (usize, TableId)> {
-        tables_before(self.rest, self.key)
+fn any_family(
+    bytes: &[u8],
+    families: u64,
+    wanted: &dyn Fn(TableId) -> bool,
+) -> Result<bool, DecodeError> {
+    let mut r = ByteReader::new(bytes);
+    for _ in 0..families {
+        if wanted(read_legacy_table(&mut r)?) {
+            return Ok(true);
+        }
+        skip_family(&mut r)?;
     }
+    Ok(false)
 }
 
 fn read_count(r: &mut ByteReader<'_>) -> Result<u64, DecodeError> {
@@ -162,12 +200,18 @@ pub type TableLookup<'a> = dyn Fn(TableId) -> Option<Arc<TableMetadata>> + 'a;
 pub struct MutationDecoder {
     version: LogVersion,
     updates: UpdateDecoder,
+    /// How the cells of 2.x are named, by table.
+    layouts: HashMap<TableId, (Arc<TableMetadata>, Arc<LegacyLayout>)>,
 }
 
 impl MutationDecoder {
     /// A decoder for segments of `version`.
     pub fn new(version: LogVersion) -> Self {
-        Self { version, updates: UpdateDecoder::new(version.has_uint_deletion_time()) }
+        Self {
+            version,
+            updates: UpdateDecoder::new(version.has_uint_deletion_time()),
+            layouts: HashMap::new(),
+        }
     }
 
     /// The version it is for.
@@ -184,6 +228,9 @@ impl MutationDecoder {
         payload: &[u8],
         tables: &TableLookup<'_>,
     ) -> Result<Mutation, MutationError> {
+        if !self.version.has_rows() {
+            return self.decode_legacy(payload, tables);
+        }
         let mut r = ByteReader::new(payload);
         let mut left = read_count(&mut r)?;
         let mut mutation = Mutation::default();
@@ -216,6 +263,29 @@ impl MutationDecoder {
             mutation.updates.push(update.map_err(|e| of_table(e, id))?);
         }
         r.finish("mutation")?;
+        Ok(mutation)
+    }
+
+    fn decode_legacy(
+        &mut self,
+        payload: &[u8],
+        tables: &TableLookup<'_>,
+    ) -> Result<Mutation, MutationError> {
+        let found = decode_legacy_mutation(payload, &|id| tables(id).is_some())?;
+        let mut mutation =
+            Mutation { key: found.key, unknown: found.unknown, ..Mutation::default() };
+        for (id, partition) in found.updates {
+            let Some(table) = tables(id) else { continue };
+            let fresh = || (Arc::clone(&table), Arc::new(LegacyLayout::new(&table)));
+            let known = self.layouts.entry(id).or_insert_with(fresh);
+            if !Arc::ptr_eq(&known.0, &table) {
+                *known = fresh();
+            }
+            let left_out = &mut mutation.left_out;
+            let update =
+                partition.into_update(&known.1, table.clone(), mutation.key.clone(), left_out)?;
+            mutation.updates.push(update);
+        }
         Ok(mutation)
     }
 

@@ -66,7 +66,7 @@ fn every_update_of_a_mutation_is_decoded() {
             assert!(decode(&payload[..len]).is_err(), "{len}");
         }
         assert!(decode(&[&payload[..], &[0]].concat()).is_err());
-        let peek = MutationPeek::read(&payload).unwrap();
+        let peek = MutationPeek::read(LogVersion::V40, &payload).unwrap();
         assert_eq!((peek.updates, peek.first, peek.key), (2, id(1), &key[..]));
         assert!(peek.may_be_of(&|t| t == id(2)) && peek.may_be_of(&|t| t == id(1)));
         assert!(!peek.may_be_of(&|t| t == id(3)));
@@ -129,7 +129,7 @@ fn what_is_no_mutation_is_an_error() {
     for count in [0, 2, 0x7f, 0xff] {
         payload[0] = count;
         assert!(decode(&payload).is_err(), "{count}");
-        assert!(count == 2 || MutationPeek::read(&payload).is_err());
+        assert!(count == 2 || MutationPeek::read(LogVersion::V40, &payload).is_err());
     }
     payload[0] = 1;
     let at = payload.iter().position(|&b| b == b'v').unwrap();
@@ -189,4 +189,33 @@ fn mutations_of_real_logs() {
     let [UpdateContent::Row(row)] = &found.updates[0].content[..] else { panic!() };
     assert!(row.liveness.is_empty());
     assert_eq!(row.cells[0].timestamp, timestamp);
+}
+
+/// Two tables of 2.2, of which one is known.
+#[test]
+fn mutations_of_2_x_become_updates() {
+    let family = |number: u128, value: &[u8]| {
+        let head = [&[1], &id(number).0.as_bytes()[..], &[0x7f, 0xff, 0xff, 0xff, 0x80]].concat();
+        // No deletion, no ranges, one cell: an empty component for the row's prefix is not there without clustering.
+        let rest = [&[0; 7][..], &[0; 4], &[0, 0, 0, 1], &[0, 4, 0, 1, b'v', 0], &[0]].concat();
+        let time = 77_i64.to_be_bytes();
+        let len = u32::try_from(value.len()).unwrap().to_be_bytes();
+        [&head[..], &rest, &time, &len, value].concat()
+    };
+    let payload =
+        [&[0, 1, b'k', 0, 0, 0, 2][..], &family(10, b"unknown"), &family(1, b"known")].concat();
+    let known = plain_table();
+    let lookup = |wanted: TableId| (wanted == id(1)).then(|| Arc::clone(&known));
+    let mut decoder = MutationDecoder::new(LogVersion::V22);
+    for _ in 0..2 {
+        let found = decoder.decode(&payload, &lookup).unwrap();
+        assert_eq!((found.key.as_slice(), found.unknown.as_slice()), (&b"k"[..], &[id(10)][..]));
+        assert_eq!(values(&found), [b"known"]);
+    }
+    let peek = MutationPeek::read(LogVersion::V22, &payload).unwrap();
+    assert_eq!((peek.updates, peek.first, peek.key), (2, id(10), &b"k"[..]));
+    assert!(peek.may_be_of(&|t| t == id(1)) && !peek.may_be_of(&|t| t == id(2)));
+    for len in 0..payload.len() {
+        assert!(decoder.decode(&payload[..len], &lookup).is_err(), "{len}");
+    }
 }

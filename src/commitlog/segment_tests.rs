@@ -452,3 +452,30 @@ fn a_wrong_key_and_a_wrong_name_are_said() {
     let error = SegmentReader::open(&other, &keys()).unwrap_err().to_string();
     assert!(error.contains("not of the one in the name"), "{error}");
 }
+
+/// Up to 3.x the last section of a closed segment ends with the file, and zeros fill it up.
+#[test]
+fn zeros_end_the_last_section_and_are_damage_in_any_other() {
+    let mut writer = SegmentWriter::new(LogVersion::V30, ID, Packing::Plain);
+    let good = crate::commitlog::encoder::entry(b"good mutation");
+    writer.raw_section(&[&good[..], &[0; 50]].concat());
+    let closed = TestFile::new(LogVersion::V30, &writer.bytes);
+    let seen = steps(&mut closed.open(), Bound::whole());
+    assert!(matches!(&seen[..], [Seen::Entry(..), Seen::End(None)]), "{seen:?}");
+    // Cut: what was behind is not known to be zeros.
+    let cut = TestFile::new(LogVersion::V30, &writer.bytes[..writer.bytes.len() - 10]);
+    let seen = steps(&mut cut.open(), Bound::whole());
+    match &seen[..] {
+        [Seen::Entry(..), Seen::Damage(damage), Seen::End(None)] => assert_eq!(damage.bytes, 50),
+        other => panic!("{other:?}"),
+    }
+    writer.section(&[b"second section"]);
+    let other = TestFile::new(LogVersion::V30, &writer.bytes);
+    let seen = steps(&mut other.open(), Bound::whole());
+    match &seen[..] {
+        [Seen::Entry(..), Seen::Damage(damage), Seen::Entry(..), Seen::End(None)] => {
+            assert_eq!((damage.extent, damage.bytes), (DamageExtent::Section, 50));
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -157,6 +157,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::commitlog::LogVersion;
     use crate::rows::{Cell, LocalDeletionTime, NO_TTL, Span};
     use crate::schema::parse_schema;
 
@@ -211,7 +212,7 @@ mod tests {
         let id = system_table_id("system_schema", "columns");
         let payload = [&[4], &id.0.as_bytes()[..], b"\x02ks", &[0; 80]].concat();
         let expected = SystemChange::SchemaChanged { keyspace: "ks".into() };
-        let peek = MutationPeek::read(&payload).unwrap();
+        let peek = MutationPeek::read(LogVersion::V40, &payload).unwrap();
         assert_eq!(peek.schema_change(), Some(expected.clone()));
         assert!(!peek.may_truncate());
         let mutation = Mutation { key: b"ks".to_vec(), unknown: vec![id], ..Mutation::default() };
