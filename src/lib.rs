@@ -6,7 +6,7 @@
 //! cli        the command line
 //! verify     SSTables, outputs, one against the other
 //! extract    plan, splits, workers, seal
-//! stored     stored rows by key, incremental backups
+//! stored     stored rows by key, incremental backups      overlay  mutations that were never flushed
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
 //! merge      partitions, rows, cells of many sources into one; expiry
 //! sstable    Data.db and its companions
@@ -26,6 +26,7 @@ pub mod extract;
 pub mod io;
 pub mod merge;
 pub mod output;
+pub mod overlay;
 pub mod progress;
 pub mod rows;
 pub mod schema;

@@ -111,6 +111,16 @@ impl Source {
         Ok(Self { dirs, schema, host, nodes, ring, release, warnings })
     }
 
+    /// The live rows of one of the node's own tables; none where it is not there.
+    pub(super) fn system_rows(
+        &self,
+        table: &TableMetadata,
+        mode: ReadMode,
+        now: i64,
+    ) -> Result<Vec<RawRow>> {
+        DiskTables { dirs: &self.dirs, mode, now }.rows(table)
+    }
+
     /// Things the user should know.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

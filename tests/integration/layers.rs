@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::repository;
 
 /// Each module and what it may use besides `error` and `progress`.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("io", &[]),
     ("cql", &["io"]),
     ("dht", &["cql"]),
@@ -17,11 +17,25 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("merge", &["rows", "schema", "cql", "dht"]),
     ("discover", &["merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
     ("stored", &["discover", "merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
+    ("overlay", &["commitlog", "merge", "sstable", "rows", "schema", "cql", "dht", "io"]),
     ("output", &["rows", "schema", "cql", "dht", "io"]),
     ("store", &["io"]),
     (
         "extract",
-        &["discover", "output", "store", "merge", "sstable", "rows", "schema", "cql", "dht", "io"],
+        &[
+            "overlay",
+            "commitlog",
+            "discover",
+            "output",
+            "store",
+            "merge",
+            "sstable",
+            "rows",
+            "schema",
+            "cql",
+            "dht",
+            "io",
+        ],
     ),
     (
         "verify",
