@@ -7,6 +7,7 @@ use super::args::{
     CatArgs, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg, OnCorruptArg,
     ProfileArg, RecordArgs, S3Args, SealArgs, SseArg, StorageClassArg,
 };
+use super::commitlog_args::commit_log_options;
 use super::settings::{Origin, Settings};
 use super::share_args::{nodes, share_options};
 use super::units::{Pair, WriteTime, split_literals};
@@ -77,6 +78,7 @@ pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<Extrac
     };
     Ok(ExtractOptions {
         input,
+        commit_log: commit_log_options(&args.commit_log, settings)?,
         output,
         s3: s3_options(&args.s3, args.run.memory.0)?,
         share: share_options(&args.share, &|name| std::env::var(name).ok())?,

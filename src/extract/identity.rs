@@ -13,6 +13,7 @@ use crate::progress::UnixMillis;
 use crate::schema::write_schema;
 
 use super::options::ExtractOptions;
+use super::overlay;
 use super::plan::{Plan, TablePlan};
 use super::share::Ownership;
 
@@ -32,6 +33,9 @@ pub(super) fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -
         json!(format!("{:?}", records.json_numbers).to_lowercase()),
     );
     given.insert("onCorrupt".to_owned(), json!(format!("{:?}", options.on_corrupt).to_lowercase()));
+    if plan.overlay.is_some() {
+        given.insert("commitLog".to_owned(), json!(true));
+    }
     let tables: Vec<&str> = plan.tables.iter().map(|table| table.job.name.as_str()).collect();
     given.insert("tables".to_owned(), json!(tables));
     let schema = write_schema(&source.schema, &|table| plan.selects(table));
@@ -93,6 +97,9 @@ pub(super) fn source_fingerprint(plan: &Plan) -> String {
             text.push_str(&format!("\n{} {} {}", split.number, split.range.start, split.range.end));
         }
         text.push('\n');
+    }
+    if let Some(log) = &plan.overlay {
+        text.push_str(&overlay::fingerprint(log));
     }
     fingerprint(&[text.as_bytes()])
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::overlay::CommitLogOptions;
 use super::share::ShareOptions;
 use crate::discover::InputOptions;
 use crate::store::Location;
@@ -58,6 +59,8 @@ pub struct RecordOptions {
 pub struct ExtractOptions {
     /// What to read.
     pub input: InputOptions,
+    /// Mutations that were never flushed.
+    pub commit_log: CommitLogOptions,
     /// Where to write.
     pub output: OutputTarget,
     /// How a bucket is reached and written, where the output is one.

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
 
 use crate::dht::TokenRange;
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::open_files_limit;
 use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
+use crate::overlay::Overlay;
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
@@ -16,6 +18,7 @@ use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
 use super::open_files::check_open_files;
 use super::options::{ExtractOptions, OnCorrupt, RecordOptions};
+use super::overlay::{JobOverlay, held, per_worker, read_overlay};
 use super::share::{Ownership, Share};
 use super::split::{Split, borders, plan_splits};
 use super::worker::TableJob;
@@ -64,6 +67,8 @@ pub(crate) struct Plan {
     pub selection: Selection,
     /// Words for the report.
     pub warnings: Vec<String>,
+    /// The commit log laid over the SSTables, if one is.
+    pub overlay: Option<Arc<Overlay>>,
 }
 
 impl Plan {
@@ -79,8 +84,12 @@ impl Plan {
     pub(crate) fn memory_budget(
         &self,
         options: &ExtractOptions,
-        output: OutputMemory,
+        mut output: OutputMemory,
     ) -> Result<MemoryBudget> {
+        if self.overlay.is_some() {
+            output.fixed += held(options.memory);
+            output.per_worker += per_worker(options.memory, options.threads);
+        }
         let sstables = || self.tables.iter().map(|table| table.job.readers.len() as u64);
         let readers = self.tables.iter().flat_map(|table| &table.job.readers);
         let largest_chunk = readers.map(|reader| reader.chunks().chunk_len() as u64).max();
@@ -100,6 +109,7 @@ pub(crate) fn prepare(
     source: &Source,
     options: &ExtractOptions,
     events: &dyn Events,
+    cancel: &AtomicI32,
 ) -> Result<Plan> {
     let selection = source.select(&options.input)?;
     check_column_options(&options.records, &selection)?;
@@ -114,6 +124,18 @@ pub(crate) fn prepare(
         events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
     }
+    let overlay = read_overlay(source, options, &tables, events, cancel)?.map(Arc::new);
+    if let Some(overlay) = &overlay {
+        warnings.extend(overlay.notices.iter().cloned());
+        let limit = per_worker(options.memory, options.threads);
+        for plan in &mut tables {
+            plan.job.overlay = overlay.number_of(&plan.job.table).map(|number| JobOverlay {
+                overlay: Arc::clone(overlay),
+                number,
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            });
+        }
+    }
     for warning in &warnings {
         events.warning(warning);
     }
@@ -121,7 +143,7 @@ pub(crate) fn prepare(
         events.warning(&words);
         warnings.push(words);
     }
-    Ok(Plan { share, tables, selection, warnings })
+    Ok(Plan { share, tables, selection, warnings, overlay })
 }
 
 fn prepare_table(
@@ -183,6 +205,7 @@ fn prepare_table(
         rule: source.tie_break(),
         now: options.now,
         strict_liveness,
+        overlay: None,
     };
     Ok(TablePlan { job, ranges, splits, left_out })
 }

@@ -24,6 +24,7 @@ use super::heartbeat::{Tally, write_status};
 use super::identity::{run_info, source_fingerprint};
 use super::manifest::manifest_table;
 use super::options::ExtractOptions;
+use super::overlay;
 use super::plan::Plan;
 use super::results::{SplitOutcome, TableResult, from_state, to_state};
 use super::seal::{SealOptions, seal};
@@ -356,6 +357,7 @@ impl Publication {
             source_fingerprint: self.source_fingerprint.clone(),
             tables,
             excluded,
+            commit_log: plan.overlay.as_deref().map(overlay::segments).unwrap_or_default(),
             complete: true,
         };
         // Whoever lost its claim in the meantime must not say that its part is complete.

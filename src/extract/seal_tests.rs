@@ -115,6 +115,7 @@ impl Sample {
                 counters,
             }],
             excluded: vec![],
+            commit_log: vec![],
             complete: true,
         }
     }

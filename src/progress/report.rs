@@ -28,6 +28,9 @@ pub struct Report {
     pub total: Books,
     /// What was seen but is not read.
     pub not_read: NotRead,
+    /// The commit log that was laid over the SSTables, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_log: Option<CommitLogReport>,
     /// Each damage that something was lost to.
     pub quarantine: Vec<Quarantine>,
     /// Warnings given.
@@ -45,6 +48,36 @@ pub struct TableReport {
     /// Its books.
     #[serde(flatten)]
     pub books: Books,
+}
+
+/// What came of the commit log that was laid over the SSTables.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitLogReport {
+    /// Segments that hold mutations, in order.
+    pub segments: Vec<OverlaidSegment>,
+    /// Updates of the tables extracted that were taken.
+    pub updates_taken: u64,
+    /// Updates of these tables that SSTables have.
+    pub updates_flushed: u64,
+    /// Updates of tables that the schema does not have.
+    pub updates_unknown: u64,
+    /// Cells of dropped or unknown columns in the updates taken; they are in no other book.
+    pub cells_left_out: u64,
+}
+
+/// A segment of the commit log that was laid over the SSTables.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverlaidSegment {
+    /// File name.
+    pub name: String,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Position of its last mutation: segment and offset, as in `commitLogIntervals`.
+    pub end: (u64, u64),
+    /// Mutations in it, of all tables.
+    pub mutations: u64,
 }
 
 /// Something that was skipped.
@@ -104,6 +137,7 @@ impl Report {
             tables,
             total,
             not_read,
+            commit_log: None,
             quarantine: Vec::new(),
             warnings: Vec::new(),
         }

@@ -52,7 +52,9 @@ def read_lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [loads(line) for path in paths for line in path.read_text().split("\n") if line]
 
 
-def extract(cassport: Path, data: Path, tables: Iterable[tuple[str, str]], clock: int, output: Path) -> None:
+def extract(
+    cassport: Path, data: Path, tables: Iterable[tuple[str, str]], clock: int, output: Path, options: Iterable[str] = (),
+) -> None:
     """Runs `cassport extract`; any exit code but 0 is an error here, since the inputs are whole."""
     command = [
         str(cassport), "extract", "--data-dir", str(data), "--profile", "jsonl", "--metadata", "cell",
@@ -60,6 +62,7 @@ def extract(cassport: Path, data: Path, tables: Iterable[tuple[str, str]], clock
     ]
     for keyspace, table in tables:
         command += ["-t", f"{keyspace}.{table}"]
+    command += options
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"cassport: exit code {done.returncode}\n{done.stderr[-4000:]}")
@@ -150,7 +153,10 @@ def main() -> None:
         total = Outcome()
         with tempfile.TemporaryDirectory(prefix="gen-") as scratch:
             output = Path(scratch, "out")
-            extract(arguments.cassport, corpus / "data", [(t.keyspace, t.table) for t in tables], description["clock"], output)
+            log = corpus / "commitlog"
+            options = ["--commitlog-dir", str(log)] if log.is_dir() else []
+            names = [(t.keyspace, t.table) for t in tables]
+            extract(arguments.cassport, corpus / "data", names, description["clock"], output, options)
             for table in tables:
                 total.add(compare(table, extracted(output, table.keyspace, table.table)))
         for text in total.different:

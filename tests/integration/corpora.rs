@@ -166,6 +166,11 @@ fn compare_corpus(corpus: &Path) -> Tally {
         .arg(corpus.join("data"))
         .arg("--output")
         .arg(output.path().join("out"));
+    // What its node had not flushed when it was killed.
+    let log = corpus.join("commitlog");
+    if log.is_dir() {
+        command.arg("--commitlog-dir").arg(log);
+    }
     let tables = description.get("tables").unwrap().elements();
     for table in tables {
         let text = |name: &str| table.get(name).unwrap().text();
