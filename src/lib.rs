@@ -5,7 +5,9 @@
 //! ```text
 //! cli        the command line
 //! verify     SSTables, outputs, one against the other
-//! extract    plan, splits, workers, seal
+//! tail       ongoing changes: segments followed, records shipped
+//! extract    plan, splits, workers, seal               sequence  change records into final rows
+//! changes    change records, their objects
 //! stored     stored rows by key, incremental backups      overlay  mutations that were never flushed
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
 //! merge      partitions, rows, cells of many sources into one; expiry
@@ -16,6 +18,7 @@
 //! cql        types and their order                         io       bytes and files
 //! ```
 
+pub mod changes;
 pub mod cli;
 pub mod commitlog;
 pub mod cql;
@@ -30,9 +33,11 @@ pub mod overlay;
 pub mod progress;
 pub mod rows;
 pub mod schema;
+pub mod sequence;
 pub mod sstable;
 pub mod store;
 pub mod stored;
+pub mod tail;
 pub mod verify;
 
 pub use error::{Error, ErrorClass, Result};

@@ -13,7 +13,10 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::commitlog_args::CommitLogArgs;
+use super::plan_args::PlanArgs;
+use super::sequence_args::SequenceArgs;
 use super::share_args::{NodeArg, ShareArgs};
+use super::tail_args::TailArgs;
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
 use super::verify_args::VerifyArgs;
 
@@ -115,12 +118,31 @@ pub enum Command {
     /// Of one table or, with --key, of one partition: as a read would answer, with write times and TTLs; with --raw as each
     /// SSTable has it; with --explain which version of each cell won, and what the others lost to.
     Cat(CatArgs),
+    /// Ship ongoing changes from the commit log as change records
+    ///
+    /// Runs on (or next to) every node and is started before the snapshot or clone is taken. Follows the segments in cdc_raw,
+    /// the commit log itself, an archive of it, or incremental backups, and writes every change with its exact write times
+    /// below _cassport/changes/ of the output; `sequence` makes final rows of them. Runs until it is told to stop (SIGTERM
+    /// finishes the open file and ends with 0), or with --once until everything there is shipped. The same command again
+    /// continues.
+    Tail(Box<TailArgs>),
+    /// Tell what an extract would read, write, take and cost, without reading data
+    ///
+    /// Takes the options of `extract`. Rows and bytes are estimates from Statistics.db, the number of files is exact. Shows
+    /// what the target will refuse or change, and the command for each agent. Nothing is written.
+    Plan(Box<PlanArgs>),
     /// Check that the parts of all agents make the whole, and write what loaders need of it
     ///
     /// Run once after all agents (a run of one agent does it by itself): row counts, digests and token ranges must fit
     /// together, or the exit code is 5. Then it writes the settings and lists for the loader of the profile, and
     /// _cassport/complete.json last.
     Seal(SealArgs),
+    /// Turn the change records of all nodes into rows for a loader
+    ///
+    /// Merges the streams that tail ships by write time, and writes a row whenever it is another one than before: change
+    /// files for DMS (INSERT, UPDATE, DELETE), numbered upwards, one writer for all tables. Goes on until it is stopped, or
+    /// with --once until all is done; the same command again continues.
+    Sequence(Box<SequenceArgs>),
     /// Show how far all agents of an output are, in one table
     ///
     /// From what each last said of itself (every 10 seconds), by agent and by table, in DMS's words. Nothing is written.
@@ -353,6 +375,14 @@ pub struct StatusArgs {
     /// Print it again at this interval until all agents are complete or one has failed
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1, default_missing_value = "5s")]
     pub watch: Option<Duration>,
+    /// Wait until every change stream has passed --since, then end with 0: the signal for cut-over
+    #[arg(long, requires = "since", value_parser = BoolishValueParser::new())]
+    pub wait_caught_up: bool,
+    /// The time of the last write that has to be shipped
+    ///
+    /// RFC 3339 or seconds since 1970, by the clocks of the nodes.
+    #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
+    pub since: Option<i64>,
 }
 
 /// `inspect`.

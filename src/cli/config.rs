@@ -53,21 +53,35 @@ pub struct CatOptions {
 
 /// Checks the options of `extract`.
 pub fn extract_options(args: &ExtractArgs, settings: &Settings) -> Result<ExtractOptions> {
-    let input = input_options(&args.input, &[], settings)?;
-    let output = match (&args.records.output, args.records.discard) {
-        (_, true) => OutputTarget::Discard,
-        (Some(output), false) if output.as_os_str() == "-" => OutputTarget::Stdout,
-        (Some(output), false) => OutputTarget::Store(Location::parse(output)?),
-        (None, false) => {
-            return Err(Error::Usage {
-                what: "extract needs to know where to write".into(),
-                hint: Some(
-                    "--output DIR, --output s3://BUCKET/PREFIX, or --output - for standard output"
-                        .into(),
-                ),
-            });
-        }
+    let Some(output) = output_target(&args.records)? else {
+        return Err(Error::Usage {
+            what: "extract needs to know where to write".into(),
+            hint: Some(
+                "--output DIR, --output s3://BUCKET/PREFIX, or --output - for standard output"
+                    .into(),
+            ),
+        });
     };
+    run_options(args, output, settings)
+}
+
+/// Where to write, if that was said.
+pub(super) fn output_target(args: &RecordArgs) -> Result<Option<OutputTarget>> {
+    Ok(match (&args.output, args.discard) {
+        (_, true) => Some(OutputTarget::Discard),
+        (Some(output), false) if output.as_os_str() == "-" => Some(OutputTarget::Stdout),
+        (Some(output), false) => Some(OutputTarget::Store(Location::parse(output)?)),
+        (None, false) => None,
+    })
+}
+
+/// Checks the options of a run into `output`.
+pub(super) fn run_options(
+    args: &ExtractArgs,
+    output: OutputTarget,
+    settings: &Settings,
+) -> Result<ExtractOptions> {
+    let input = input_options(&args.input, &[], settings)?;
     // One chunk must not take longer than a person waits for Ctrl-C.
     if args.run.read_rate.is_some_and(|rate| rate.0 < LEAST_READ_RATE) {
         return Err(Error::usage("--read-rate must be at least 64KiB/s"));

@@ -85,7 +85,7 @@ mod tests {
             assert!(page.contains(&heading), "{heading} is not in\n{page}");
         }
         assert!(page.contains("Exit codes"), "{page}");
-        assert!(!page.contains("discard"), "hidden options stay hidden");
+        assert!(!page.contains("\\-\\-discard"), "hidden options stay hidden");
         assert_eq!(page.matches("\n.SH NAME\n").count(), 1);
         assert_eq!(
             page.matches("\n.SH OPTIONS\n").count()

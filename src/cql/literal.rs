@@ -74,13 +74,13 @@ fn encode(cql_type: &CqlType, text: &str) -> Option<Vec<u8>> {
 
 fn decimal(text: &str) -> Option<Vec<u8>> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
         None => (text, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let unscaled: BigInt = format!("{whole}{fraction}").parse().ok()?;
-    let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-    let mut out = scale.to_be_bytes().to_vec();
+    let scale = i64::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
+    let mut out = i32::try_from(scale).ok()?.to_be_bytes().to_vec();
     out.extend(unscaled.to_signed_bytes_be());
     Some(out)
 }

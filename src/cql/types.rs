@@ -157,6 +157,19 @@ impl CqlType {
         )
     }
 
+    /// Type of the paths of its cells, for a type with one cell per element (`ColumnMetadata.cellPathComparator`).
+    pub fn cell_path_type(&self) -> Self {
+        match self {
+            // The path of a list element is a time uuid that orders the list.
+            Self::List { .. } => Self::Timeuuid,
+            Self::Set { element, .. } => (**element).clone(),
+            Self::Map { key, .. } => (**key).clone(),
+            // The path of a field is its index as a 16-bit number.
+            Self::Udt { .. } => Self::Smallint,
+            _ => Self::Blob,
+        }
+    }
+
     /// The same type with `frozen` set, and everything inside it frozen too (`AbstractType.freeze`).
     #[must_use]
     pub fn freeze(self) -> Self {

@@ -22,12 +22,15 @@ use crate::sstable::stats::Statistics;
 /// Makes a schema of all tables with SSTables, except Cassandra's own.
 pub fn header_schema(dirs: &DataDirs) -> Result<Schema> {
     let mut schema = Schema { origin: "the headers of the SSTables".into(), ..Schema::default() };
+    let mut atoms = None;
     for dir in dirs.tables.iter().filter(|dir| !dir.keyspace.starts_with("system")) {
         let mut headers = Vec::new();
         for sstable in &dir.sstables {
             let path = sstable.descriptor.path(Component::Statistics);
-            headers
-                .push((path.clone(), Statistics::read(&path, sstable.descriptor.version)?.header));
+            match Statistics::read(&path, sstable.descriptor.version)?.header {
+                Some(header) => headers.push((path.clone(), header)),
+                None => atoms = Some(path),
+            }
         }
         let Some(((_, first), rest)) = headers.split_first() else { continue };
         for (path, header) in rest {
@@ -64,9 +67,23 @@ pub fn header_schema(dirs: &DataDirs) -> Result<Schema> {
             });
         }
     }
+    if let (Some(path), true) = (atoms, schema.keyspaces.is_empty()) {
+        return Err(Error::Missing {
+            what: format!(
+                "{} has no header to make a schema of: SSTables of Cassandra 2.x have none",
+                path.display()
+            ),
+            hint: Some("give the schema as CQL with --schema FILE".into()),
+        });
+    }
     if schema.keyspaces.is_empty() {
         return Err(Error::Missing {
-            what: "no SSTable whose header could be read".into(),
+            what: match dirs.tables.iter().find_map(|dir| dir.unsupported.first()) {
+                Some((path, why)) => {
+                    format!("{} has no header that is read: it is {why}", path.display())
+                }
+                None => "no SSTable whose header could be read".into(),
+            },
             hint: Some("give the schema as CQL with --schema FILE".into()),
         });
     }

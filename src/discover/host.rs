@@ -1,5 +1,7 @@
 //! Who the node is, from `system.local`.
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
 use super::raw_row::{Columns, RawRow};
@@ -24,6 +26,8 @@ pub struct HostInfo {
     pub schema_version: Option<Uuid>,
     /// Tokens, as decimal text.
     pub tokens: Vec<String>,
+    /// Where other nodes reach it.
+    pub address: Option<IpAddr>,
 }
 
 impl HostInfo {
@@ -40,6 +44,7 @@ impl HostInfo {
             partitioner: row.text("partitioner")?,
             schema_version: row.uuid("schema_version")?,
             tokens: row.texts("tokens")?.unwrap_or_default(),
+            address: row.inet("broadcast_address")?.or(row.inet("listen_address")?),
         }))
     }
 }
@@ -60,12 +65,14 @@ mod tests {
             ("release_version".to_owned(), simple(b"4.1.9")),
             ("schema_version".to_owned(), simple(b"")),
             ("tokens".to_owned(), RawValue::Elements(tokens)),
+            ("broadcast_address".to_owned(), simple(&[127, 0, 0, 3])),
         ]);
         let expected = HostInfo {
             host_id: Some(Uuid::from_bytes([7; 16])),
             cluster_name: Some("c".into()),
             release_version: Some("4.1.9".into()),
             tokens: vec!["-12".into(), "7".into()],
+            address: Some("127.0.0.3".parse().unwrap()),
             ..HostInfo::default()
         };
         assert_eq!(HostInfo::from_rows(std::slice::from_ref(&row)).unwrap(), Some(expected));

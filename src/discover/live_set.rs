@@ -126,6 +126,7 @@ fn list(directories: &[PathBuf], only: Option<&str>) -> Result<Listing> {
             }
             let (component, state) = match Descriptor::parse(&directory.join(&name)) {
                 Ok(None) => continue,
+                Ok(Some((_, component))) if is_legacy_index(&name) => (component, State::Index),
                 Ok(Some((descriptor, component))) => (component, State::Supported(descriptor)),
                 Err(other) => {
                     let Some(component) = Component::parse(&other.component) else { continue };

@@ -7,6 +7,9 @@ mod commit_log;
 mod data_dir;
 mod header_schema;
 mod host;
+mod legacy_leftovers;
+mod legacy_schema;
+mod legacy_tables;
 mod live_set;
 mod not_read;
 mod options;
@@ -23,10 +26,11 @@ mod txn_log;
 pub use data_dir::{DataDirs, OtherData, ScanOptions, TableDir};
 pub use header_schema::header_schema;
 pub use host::HostInfo;
+pub use legacy_schema::{legacy_system_tables, read_legacy_schema};
 pub use live_set::{Leftovers, LiveSstable, list_backups, list_live_sstables};
 pub use options::{InputOptions, NodeDirs};
 pub use raw_row::{RawRow, RawValue, SystemTables};
-pub use ring::KnownRing;
+pub use ring::{Addresses, KnownRing};
 pub use schema_source::{SchemaOption, find_schema};
 pub use select::{
     ExcludedTable, OrphanDir, SelectedTable, Selection, TablePatterns, select_tables,

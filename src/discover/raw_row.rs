@@ -1,6 +1,7 @@
 //! Rows of the node's own tables, reconciled but not yet typed, and how their values are read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use uuid::Uuid;
 
@@ -98,6 +99,14 @@ impl<'a> Columns<'a> {
         Ok(self.fixed(column)?.map(Uuid::from_bytes))
     }
 
+    pub(super) fn inet(&self, column: &str) -> Result<Option<IpAddr>> {
+        let Some(bytes) = self.bytes(column)? else { return Ok(None) };
+        if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+            return Ok(Some(four.into()));
+        }
+        Ok(self.fixed::<16>(column)?.map(IpAddr::from))
+    }
+
     /// The elements of a frozen collection: of each entry `parts` values.
     fn frozen(&self, column: &str, bytes: &'a [u8], parts: usize) -> Result<Vec<Vec<&'a [u8]>>> {
         let mut r = ByteReader::new(bytes);
@@ -128,6 +137,29 @@ impl<'a> Columns<'a> {
             }
         };
         elements.into_iter().map(|bytes| self.utf8(column, bytes)).collect::<Result<_>>().map(Some)
+    }
+
+    /// The values of a list with one cell per element; none of no list.
+    pub(super) fn list(&self, column: &str) -> Result<Vec<String>> {
+        match self.row.get(column) {
+            None => Ok(Vec::new()),
+            Some(RawValue::Elements(cells)) => {
+                cells.iter().map(|(_, value)| self.utf8(column, value)).collect()
+            }
+            Some(RawValue::Simple(_)) => {
+                Err(self.error(column, "one cell where several are expected"))
+            }
+        }
+    }
+
+    /// A map of texts to numbers; empty for none.
+    pub(super) fn bigint_map(&self, column: &str) -> Result<BTreeMap<String, i64>> {
+        let entries = self.map(column)?.unwrap_or_default();
+        let number = |value: &[u8]| match value.try_into() {
+            Ok(array) => Ok(i64::from_be_bytes(array)),
+            Err(_) => Err(self.error(column, format!("{} bytes instead of 8", value.len()))),
+        };
+        entries.into_iter().map(|(key, value)| Ok((key, number(value)?))).collect()
     }
 
     pub(super) fn text_set(&self, column: &str) -> Result<Option<BTreeSet<String>>> {

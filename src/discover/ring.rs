@@ -4,6 +4,7 @@
 //! in the commit log. What is not complete is therefore not a ring, and is said in words.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use uuid::Uuid;
 
@@ -34,13 +35,33 @@ impl KnownRing {
     }
 }
 
+/// Where nodes are reached, by host id; what a person calls them.
+pub type Addresses = BTreeMap<Uuid, IpAddr>;
+
 /// Puts the ring together from the nodes whose `system.local` was read and from what these know of the others.
-pub(super) fn read_ring(nodes: &[&HostInfo], source: &mut dyn SystemTables) -> Result<KnownRing> {
+pub(super) fn read_ring(
+    nodes: &[&HostInfo],
+    source: &mut dyn SystemTables,
+) -> Result<(KnownRing, Addresses)> {
     let mut peers = Vec::new();
     for table in PEER_TABLES {
         peers.extend(source.rows(&system_table("system", table)?)?);
     }
-    Ok(ring_of(nodes, &peers)?.map_or_else(KnownRing::Unclear, KnownRing::Whole))
+    let ring = ring_of(nodes, &peers)?.map_or_else(KnownRing::Unclear, KnownRing::Whole);
+    Ok((ring, addresses(nodes, &peers)?))
+}
+
+fn addresses(nodes: &[&HostInfo], peers: &[RawRow]) -> Result<Addresses> {
+    let mut found = Addresses::new();
+    for row in peers {
+        let row = Columns { table: "system.peers", row };
+        if let (Some(id), Some(address)) = (row.uuid("host_id")?, row.inet("peer")?) {
+            found.insert(id, address);
+        }
+    }
+    let own = nodes.iter().filter_map(|node| node.host_id.zip(node.address));
+    found.extend(own);
+    Ok(found)
 }
 
 fn ring_of(nodes: &[&HostInfo], peers: &[RawRow]) -> Result<Result<Ring, String>> {

@@ -10,9 +10,9 @@
 
 use std::path::Path;
 
+use crate::commitlog::{CommitLogPosition, SegmentName};
 use crate::error::Result;
 use crate::io::{ByteReader, InputFile, ReadMode};
-use crate::sstable::stats::CommitLogPosition;
 
 const MARKER_LEN: u64 = 8;
 /// Version, id and the length of the JSON.
@@ -22,9 +22,7 @@ const MAX_PARAMETERS: usize = u16::MAX as usize;
 
 /// The id in the name `CommitLog-<version>-<id>.log`.
 pub(super) fn segment_id(name: &str) -> Option<i64> {
-    let (version, id) = name.strip_prefix("CommitLog-")?.strip_suffix(".log")?.split_once('-')?;
-    version.parse::<u32>().ok()?;
-    id.parse().ok()
+    SegmentName::parse(name).map(|name| name.id)
 }
 
 /// True if the segment may hold mutations behind `flushed`, up to which the SSTables have all (none: they tell nothing). What

@@ -8,12 +8,13 @@ use crate::merge::TieBreak;
 use crate::schema::{Schema, TableMetadata};
 
 use super::data_dir::named;
+use super::legacy_leftovers::{Unfinished, leave_out, unfinished_compactions};
 use super::options::{InputOptions, NodeDirs};
-use super::ring::{KnownRing, read_ring};
+use super::ring::{Addresses, KnownRing, read_ring};
 use super::system_rows::read_rows;
 use super::{
     DataDirs, HostInfo, LiveSstable, RawRow, ScanOptions, Selection, SystemTables, TablePatterns,
-    find_schema, select_tables, system_table,
+    find_schema, read_legacy_schema, select_tables, system_table,
 };
 
 /// Everything that is known about the input before a row is read.
@@ -29,6 +30,8 @@ pub struct Source {
     pub nodes: Vec<SourceNode>,
     /// The ring that these nodes are part of.
     pub ring: KnownRing,
+    /// Where its nodes are reached, as far as that is known.
+    pub addresses: Addresses,
     release: Option<String>,
     warnings: Vec<String>,
 }
@@ -76,15 +79,26 @@ impl Source {
         let scan = ScanOptions { snapshot: options.snapshot.clone(), backups: options.backups };
         let given = given_nodes(options);
         let paths: Vec<PathBuf> = given.iter().flat_map(|node| node.dirs.clone()).collect();
-        let dirs = DataDirs::scan(&paths, &scan)?;
+        let mut dirs = DataDirs::scan(&paths, &scan)?;
         let mode = options.read_mode;
+        let unfinished = unfinished_compactions(&mut DiskTables { dirs: &dirs, mode, now })
+            .unwrap_or_else(|error| {
+                dirs.warnings
+                    .push(format!("system.compactions_in_progress cannot be read: {error}"));
+                Unfinished::new()
+            });
+        leave_out(&mut dirs, &unfinished);
         let mut tables = DiskTables { dirs: &dirs, mode, now };
-        let schema = find_schema(&dirs, &options.schema, &mut tables, &mut || Ok(None))?;
+        let mut legacy = DiskTables { dirs: &dirs, mode, now };
+        let schema = find_schema(&dirs, &options.schema, &mut tables, &mut || {
+            read_legacy_schema(&mut legacy)
+        })?;
         let mut warnings = dirs.warnings.clone();
         let nodes = read_nodes(given, &dirs, mode, now, &mut warnings)?;
         let hosts: Vec<&HostInfo> = nodes.iter().filter_map(|node| node.host.as_ref()).collect();
-        let ring = read_ring(&hosts, &mut tables).unwrap_or_else(|error| {
-            KnownRing::Unclear(format!("system.peers cannot be read: {error}"))
+        let (ring, addresses) = read_ring(&hosts, &mut tables).unwrap_or_else(|error| {
+            let why = format!("system.peers cannot be read: {error}");
+            (KnownRing::Unclear(why), Addresses::new())
         });
         let mut releases: Vec<_> =
             hosts.iter().filter_map(|host| host.release_version.clone()).collect();
@@ -108,7 +122,7 @@ impl Source {
                     .into(),
             );
         }
-        Ok(Self { dirs, schema, host, nodes, ring, release, warnings })
+        Ok(Self { dirs, schema, host, nodes, ring, addresses, release, warnings })
     }
 
     /// The live rows of one of the node's own tables; none where it is not there.
@@ -144,6 +158,16 @@ impl Source {
             excludes: options.exclude.clone(),
         };
         select_tables(&self.schema, &self.dirs, &patterns)
+    }
+
+    /// The place among [`Source::nodes`] of the node that a file is of.
+    pub fn node_of(&self, path: &Path) -> Option<usize> {
+        match self.nodes.as_slice() {
+            [_] => Some(0),
+            nodes => {
+                nodes.iter().position(|node| node.dirs.iter().any(|dir| path.starts_with(dir)))
+            }
+        }
     }
 
     /// A path as the manifest names it: relative to its data root, after the name of its node if there are several.

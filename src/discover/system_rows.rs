@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::io::ReadMode;
 use crate::merge::{PartitionMerge, RowSink, TieBreak};
 use crate::rows::RowView;
-use crate::schema::{ColumnMetadata, TableMetadata};
+use crate::schema::{ColumnMetadata, CompactKind, TableMetadata};
 use crate::sstable::{Descriptor, LargeRows, SstableReader, SstableScanner, WorkerRows};
 
 use super::raw_row::{RawRow, RawValue};
@@ -32,8 +32,13 @@ pub(super) fn read_rows(
         scanners.push(SstableScanner::new(reader, TokenRange::ALL, Arc::clone(&rows), true)?);
     }
     let mut merge = PartitionMerge::new(table, TieBreak::From40, now, false, scanners);
-    let mut sink =
-        Collector { table, key: RawRow::new(), statics: RawRow::new(), rows: Vec::new() };
+    let mut sink = Collector {
+        table,
+        key: RawRow::new(),
+        statics: RawRow::new(),
+        rows: Vec::new(),
+        before: 0,
+    };
     while merge.step(&mut sink)? {}
     Ok(sink.rows)
 }
@@ -43,6 +48,8 @@ struct Collector<'a> {
     key: RawRow,
     statics: RawRow,
     rows: Vec<RawRow>,
+    /// Rows of the partitions before.
+    before: usize,
 }
 
 fn key_values(table: &TableMetadata, key: &[u8]) -> RawRow {
@@ -80,6 +87,7 @@ fn cells(columns: &[ColumnMetadata], view: RowView<'_>, out: &mut RawRow) {
 impl RowSink for Collector<'_> {
     fn partition(&mut self, key: &[u8], _token: Token) -> Result<()> {
         self.key = key_values(self.table, key);
+        self.before = self.rows.len();
         Ok(())
     }
 
@@ -92,6 +100,10 @@ impl RowSink for Collector<'_> {
     }
 
     fn row(&mut self, view: RowView<'_>) -> Result<()> {
+        if self.table.compact == CompactKind::StaticCompact {
+            // A dynamic column of Thrift, which the table is not read for.
+            return Ok(());
+        }
         let mut row = self.key.clone();
         row.extend(self.statics.clone());
         for (column, value) in self.table.clustering.iter().zip(&view.row.clustering) {
@@ -105,6 +117,11 @@ impl RowSink for Collector<'_> {
     }
 
     fn end_partition(&mut self) -> Result<()> {
+        if self.rows.len() == self.before && !self.statics.is_empty() {
+            let mut row = self.key.clone();
+            row.append(&mut self.statics);
+            self.rows.push(row);
+        }
         Ok(())
     }
 }

@@ -62,6 +62,8 @@ pub(super) fn lost_range(
 /// An SSTable that cannot be opened, and so is left out.
 #[derive(Debug)]
 pub(super) struct LeftOut {
+    /// Which it is.
+    pub(super) descriptor: Descriptor,
     /// Its name, and what of it could be seen: part of what tells one source from another.
     pub(super) fingerprint: String,
     /// The tokens it may hold.
@@ -87,6 +89,7 @@ impl LeftOut {
         }
         let lost = recorded_token_range(descriptor);
         Some(Self {
+            descriptor: descriptor.clone(),
             fingerprint: format!("{}unreadable {} {}", descriptor.prefix(), lost.start, lost.end),
             lost,
             quarantine: quarantine(table, path, cause, lost, None),

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::output::manifest::write_json;
 use crate::output::names::agent_file;
 use crate::output::state::{Phase, Status, TablePhase, TableStatus};
 use crate::progress::{Events, Quarantine, clock};
-use crate::store::Store;
-
-use super::claim::host_name;
+use crate::store::{Store, host_name};
 
 /// Listens along, counts for `status.json`, and hands everything on.
 pub(super) struct Tally<'a> {
@@ -196,29 +194,6 @@ pub(super) fn write_status(
     store.put(&agent_file(agent, "status.json"), &write_json(&status)?).map(drop)
 }
 
-/// Wakes at an interval until it is stopped.
-#[derive(Debug, Default)]
-pub(super) struct Ticker {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Ticker {
-    /// Waits for the next beat; false once stopped.
-    pub(super) fn wait(&self, interval: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(stopped, interval, |stopped| !*stopped);
-        let (stopped, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !*stopped
-    }
-
-    /// Stops it; a wait ends at once.
-    pub(super) fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,18 +221,5 @@ mod tests {
         let status = tally.status(7, Phase::Failed, Some("x".into()));
         assert_eq!((status.tables_loaded, status.tables_errored), (1, 1));
         assert_eq!(status.last_error.as_deref(), Some("x"));
-    }
-
-    #[test]
-    fn a_ticker_ends_its_wait_when_it_is_stopped() {
-        let ticker = Ticker::default();
-        assert!(ticker.wait(Duration::from_millis(1)));
-        let start = Instant::now();
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| ticker.wait(Duration::from_secs(3600)));
-            ticker.stop();
-            assert!(!waiter.join().unwrap());
-        });
-        assert!(start.elapsed() < Duration::from_secs(60));
     }
 }

@@ -9,6 +9,7 @@ use crate::discover::Source;
 use crate::error::Result;
 use crate::output::manifest::{FORMAT_VERSION, TokenInterval, tool};
 use crate::output::run::{RingNode, RunInfo, fingerprint};
+use crate::output::state::SourceFiles;
 use crate::progress::UnixMillis;
 use crate::schema::write_schema;
 
@@ -81,11 +82,17 @@ fn replica_ranges(plan: &Plan) -> BTreeMap<String, Vec<TokenInterval>> {
     plan.tables.iter().filter(|_| replica).map(of_table).collect()
 }
 
-/// Depends on the input files and on the splits made from them.
-pub(super) fn source_fingerprint(plan: &Plan) -> String {
+/// The input files, and a fingerprint of them and of the splits made from them.
+pub(super) fn source_files(source: &Source, plan: &Plan) -> SourceFiles {
     let mut text = String::new();
+    let mut sstables: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for table in &plan.tables {
         text.push_str(&table.job.name);
+        let opened = table.job.readers.iter().map(|reader| reader.descriptor());
+        for descriptor in opened.chain(table.left_out.iter().map(|sstable| &sstable.descriptor)) {
+            let names = sstables.entry(source.relative(&descriptor.directory)).or_default();
+            names.push(descriptor.prefix().trim_end_matches('-').to_owned());
+        }
         for reader in &table.job.readers {
             let (stored, data) = (reader.chunks().stored_len(), reader.chunks().data_len());
             text.push_str(&format!("\n{}{stored} {data}", reader.descriptor().prefix()));
@@ -101,5 +108,5 @@ pub(super) fn source_fingerprint(plan: &Plan) -> String {
     if let Some(log) = &plan.overlay {
         text.push_str(&overlay::fingerprint(log));
     }
-    fingerprint(&[text.as_bytes()])
+    SourceFiles { fingerprint: fingerprint(&[text.as_bytes()]), sstables }
 }

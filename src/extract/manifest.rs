@@ -49,7 +49,7 @@ pub(super) fn manifest_table(
     }
 }
 
-fn manifest_column(
+pub(super) fn manifest_column(
     table: &TablePlan,
     column: &OutputColumn,
     stats: &crate::output::ColumnStats,

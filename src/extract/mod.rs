@@ -1,9 +1,9 @@
 //! From a plan to a whole output.
 
 mod budget;
-mod claim;
 mod coverage;
 mod damage;
+pub mod forecast;
 mod heartbeat;
 mod identity;
 mod manifest;
@@ -23,11 +23,12 @@ mod split;
 mod split_source;
 mod worker;
 
+pub use crate::output::RecordOptions;
 pub use budget::{LEAST_MEMORY, MemoryBudget, OutputMemory};
 pub use coverage::{Claim, CoverageFault, check_coverage};
-pub use options::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
+pub use options::{ExtractOptions, OnCorrupt, OutputTarget};
 pub use overlay::CommitLogOptions;
-pub use overview::{AgentOverview, Overview, overview};
+pub use overview::{AgentOverview, Overview, StreamOverview, overview, streams};
 pub use publish::dms_target;
 pub use replay::{RangeSum, Replay, Tap};
 pub use run::{Outcome, run};

@@ -1,11 +1,11 @@
 //! What a run is told, validated: `cli` makes it, the job sees nothing else.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::overlay::CommitLogOptions;
 use super::share::ShareOptions;
 use crate::discover::InputOptions;
+use crate::output::RecordOptions;
 use crate::store::Location;
 use crate::store::s3::S3Options;
 
@@ -28,30 +28,6 @@ pub enum OutputTarget {
     Stdout,
     /// Nowhere: everything is done but writing. For measuring.
     Discard,
-}
-
-/// How records look; profile names and the rest as the user gave them, checked against each table by
-/// [`crate::output::RecordFormat`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordOptions {
-    /// `dms`, `csv` or `jsonl`.
-    pub profile: crate::output::Profile,
-    /// Extra columns with write times and TTLs.
-    pub metadata: crate::output::MetadataMode,
-    /// Print this write time (µs) in place of the original ones.
-    pub writetime: Option<i64>,
-    /// Name of a column with the epoch second after which the whole row is gone.
-    pub expires_column: Option<String>,
-    /// `[keyspace.][table.]column` to write; empty for all.
-    pub include_columns: Vec<String>,
-    /// `[keyspace.][table.]column` not to write.
-    pub exclude_columns: Vec<String>,
-    /// `[keyspace.][table.]column` to its new name.
-    pub rename: BTreeMap<String, String>,
-    /// `[keyspace.][table.]column` to the target's type.
-    pub column_types: BTreeMap<String, String>,
-    /// Decimal and varint as JSON numbers or strings.
-    pub json_numbers: crate::output::JsonNumbers,
 }
 
 /// A run of `extract`.

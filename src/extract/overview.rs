@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use uuid::Uuid;
 
+use crate::changes::{CHANGES, Watermark, change_status_object, watermark_object};
 use crate::error::{Error, Result};
 use crate::output::manifest::{Manifest, read_json};
 use crate::output::names::{AGENTS, COMPLETE, RUN, agent_file};
@@ -28,6 +30,28 @@ pub struct Overview {
     pub agents: Vec<AgentOverview>,
     /// Tables of all agents together, by name.
     pub tables: Vec<TableStatus>,
+    /// Change streams, by host id.
+    pub streams: Vec<StreamOverview>,
+}
+
+/// The changes of one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamOverview {
+    /// Host id.
+    pub host_id: String,
+    /// Id of the segment that its tail stands in.
+    pub segment: i64,
+    /// Offset in it.
+    pub offset: u32,
+    /// Everything that was written to the host before is shipped; RFC 3339.
+    pub shipped_until: String,
+    /// The same in milliseconds since 1970.
+    pub shipped_until_millis: i64,
+    /// Seconds between that and the clock of whoever asks.
+    pub lag_seconds: f64,
+    /// What its tail said last; none where it said nothing yet.
+    pub status: Option<Status>,
 }
 
 /// One agent.
@@ -48,15 +72,60 @@ impl Overview {
     }
 }
 
-/// Reads what the agents of the output in `store` last said; `now` is the time to measure their silence by.
-pub fn overview(store: &dyn Store, now: UnixMillis) -> Result<Overview> {
-    let Some(bytes) = store.get(RUN)? else {
-        return Err(Error::Missing {
-            what: format!("{} is not there: no run has begun", store.location(RUN)),
-            hint: Some("give the --output of the extract".to_owned()),
+impl StreamOverview {
+    /// True if everything that was written to the host before `time` is shipped.
+    pub fn has_passed(&self, time: UnixMillis) -> bool {
+        self.shipped_until_millis >= time.0
+    }
+}
+
+/// The change streams of the output in `store`; `now` is the time to measure their lag by.
+pub fn streams(store: &dyn Store, now: UnixMillis) -> Result<Vec<StreamOverview>> {
+    let mut hosts = BTreeSet::new();
+    for object in store.list(CHANGES)? {
+        let folder = object.name.strip_prefix(CHANGES).and_then(|rest| rest.split_once('/'));
+        hosts.extend(folder.and_then(|(host, _)| Uuid::parse_str(host).ok()));
+    }
+    let mut streams = Vec::new();
+    for host in hosts {
+        let name = watermark_object(host);
+        // A tail that has shipped something and no watermark yet stands at the beginning of time.
+        let mark = match store.get(&name)? {
+            Some(bytes) => Watermark::parse(&bytes, &store.location(&name))?,
+            None => Watermark { segment: 0, offset: 0, time: 0 },
+        };
+        let status = match store.get(&change_status_object(host))? {
+            Some(bytes) => serde_json::from_slice(&bytes).ok(),
+            None => None,
+        };
+        streams.push(StreamOverview {
+            host_id: host.to_string(),
+            segment: mark.segment,
+            offset: mark.offset,
+            shipped_until: UnixMillis(mark.time).to_string(),
+            shipped_until_millis: mark.time,
+            lag_seconds: now.seconds_since(UnixMillis(mark.time)),
+            status,
         });
+    }
+    Ok(streams)
+}
+
+/// Reads what the agents of the output in `store` last said; `now` is the time to measure their silence by.
+///
+/// An output to which only tails have written so far has streams and no agents.
+pub fn overview(store: &dyn Store, now: UnixMillis) -> Result<Overview> {
+    let streams = streams(store, now)?;
+    let run: Option<RunInfo> = match store.get(RUN)? {
+        Some(bytes) => Some(read_json(&store.location(RUN), &bytes)?),
+        None if streams.is_empty() => {
+            return Err(Error::Missing {
+                what: format!("{} is not there: no run has begun", store.location(RUN)),
+                hint: Some("give the --output of the extract, or of the tail".to_owned()),
+            });
+        }
+        None => None,
     };
-    let run: RunInfo = read_json(&store.location(RUN), &bytes)?;
     let mut found: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     for object in store.list(AGENTS)? {
         let parts = object.name.strip_prefix(AGENTS).and_then(|rest| rest.split_once('/'));
@@ -78,12 +147,16 @@ pub fn overview(store: &dyn Store, now: UnixMillis) -> Result<Overview> {
         }
     }
     Ok(Overview {
-        profile: run.profile,
-        clock: run.clock,
-        agents_wanted: run.agents,
+        agents_wanted: run.as_ref().map_or(0, |run| run.agents),
         sealed: store.head(COMPLETE)?.is_some(),
-        tables: tables.into_values().map(|table| average(table, run.agents)).collect(),
+        tables: {
+            let wanted = run.as_ref().map_or(0, |run| run.agents);
+            tables.into_values().map(|table| average(table, wanted)).collect()
+        },
+        profile: run.as_ref().map_or_else(String::new, |run| run.profile.clone()),
+        clock: run.map_or_else(String::new, |run| run.clock),
         agents,
+        streams,
     })
 }
 
@@ -113,24 +186,7 @@ fn agent_overview(
 fn said(store: &dyn Store, agent: u32) -> Result<Status> {
     let name = agent_file(agent, "status.json");
     let Some(bytes) = store.get(&name)? else {
-        return Ok(Status {
-            agent,
-            host: String::new(),
-            phase: Phase::Extracting,
-            updated: String::new(),
-            elapsed_seconds: 0,
-            percent: 0.0,
-            tables_loaded: 0,
-            tables_loading: 0,
-            tables_queued: 0,
-            tables_errored: 0,
-            rows: 0,
-            bytes_read: 0,
-            bytes_written: 0,
-            lag_seconds: None,
-            last_error: None,
-            tables: Vec::new(),
-        });
+        return Ok(Status::new(agent, Phase::Extracting));
     };
     serde_json::from_slice(&bytes).map_err(|error| Error::Refused {
         what: format!("{} is not what cassport wrote there: {error}", store.location(&name)),
@@ -153,22 +209,14 @@ fn of_manifest(manifest: Manifest, host: String) -> Status {
         })
         .collect();
     Status {
-        agent: manifest.agent,
         host,
-        phase: Phase::Complete,
         updated: manifest.finished,
-        elapsed_seconds: 0,
         percent: 100.0,
         tables_loaded: tables.len() as u64,
-        tables_loading: 0,
-        tables_queued: 0,
-        tables_errored: 0,
         rows: manifest.tables.iter().map(|table| table.rows).sum(),
-        bytes_read: 0,
         bytes_written: manifest.tables.iter().flat_map(|t| &t.files).map(|file| file.bytes).sum(),
-        lag_seconds: None,
-        last_error: None,
         tables,
+        ..Status::new(manifest.agent, Phase::Complete)
     }
 }
 

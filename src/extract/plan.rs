@@ -1,14 +1,14 @@
 //! What a run will do: the tables, their SSTables opened, their splits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
-use crate::dht::TokenRange;
+use crate::dht::{Token, TokenRange};
 use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::open_files_limit;
-use crate::output::{ColumnTypeOverride, FormatOptions, RecordFormat};
+use crate::output::{RecordFormat, RecordOptions};
 use crate::overlay::Overlay;
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
@@ -17,7 +17,7 @@ use crate::sstable::{Component, Partitioner, SstableReader};
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
 use super::open_files::check_open_files;
-use super::options::{ExtractOptions, OnCorrupt, RecordOptions};
+use super::options::{ExtractOptions, OnCorrupt};
 use super::overlay::{JobOverlay, held, per_worker, read_overlay};
 use super::share::{Ownership, Share};
 use super::split::{Split, borders, plan_splits};
@@ -30,6 +30,8 @@ pub(crate) struct TablePlan {
     pub job: TableJob,
     /// The tokens to extract, in order.
     pub ranges: Vec<TokenRange>,
+    /// Where it may be cut.
+    pub borders: Vec<Token>,
     /// Its splits in token order.
     pub splits: Vec<Split>,
     /// SSTables that cannot be opened.
@@ -104,10 +106,20 @@ impl Plan {
     }
 }
 
+/// What SSTables are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be extracted.
+    Extract,
+    /// To be planned with: nothing of Data.db is read.
+    Forecast,
+}
+
 /// Opens the selected tables and cuts them into splits.
 pub(crate) fn prepare(
     source: &Source,
     options: &ExtractOptions,
+    purpose: Purpose,
     events: &dyn Events,
     cancel: &AtomicI32,
 ) -> Result<Plan> {
@@ -119,12 +131,15 @@ pub(crate) fn prepare(
     let mut tables = Vec::new();
     let mut warnings = Vec::new();
     for selected in &selection.tables {
-        let plan = prepare_table(source, selected, options, &share, &mut warnings)?;
+        let plan = prepare_table(source, selected, options, purpose, &share, &mut warnings)?;
         plan.left_out.iter().for_each(|sstable| events.quarantined(&sstable.quarantine));
         events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
     }
-    let overlay = read_overlay(source, options, &tables, events, cancel)?.map(Arc::new);
+    let overlay = match purpose {
+        Purpose::Extract => read_overlay(source, options, &tables, events, cancel)?.map(Arc::new),
+        Purpose::Forecast => None,
+    };
     if let Some(overlay) = &overlay {
         warnings.extend(overlay.notices.iter().cloned());
         let limit = per_worker(options.memory, options.threads);
@@ -150,11 +165,12 @@ fn prepare_table(
     source: &Source,
     selected: &SelectedTable,
     options: &ExtractOptions,
+    purpose: Purpose,
     share: &Share,
     warnings: &mut Vec<String>,
 ) -> Result<TablePlan> {
     let table = selected.metadata.clone();
-    let format_options = format_options(&options.records, &table, options.now)?;
+    let format_options = options.records.of_table(&table, options.now)?;
     let format = RecordFormat::new(&table, &format_options)?;
     if let Some((path, why)) = selected.unsupported.first() {
         return Err(DecodeError::new(DecodeErrorKind::Unsupported(why.clone()), 0).in_file(path).map_damage(|d| {
@@ -170,7 +186,11 @@ fn prepare_table(
     let mut left_out = Vec::new();
     for sstable in &selected.sstables {
         let descriptor = &sstable.descriptor;
-        let opened = SstableReader::open(descriptor, &table, options.input.read_mode)
+        let open = match purpose {
+            Purpose::Extract => SstableReader::open,
+            Purpose::Forecast => SstableReader::open_to_plan,
+        };
+        let opened = open(descriptor, &table, options.input.read_mode)
             .and_then(|reader| Ok((borders(&reader, options.file_size)?, reader)));
         let (offered, reader) = match opened {
             Ok(opened) => opened,
@@ -194,7 +214,8 @@ fn prepare_table(
         ));
     }
     let ranges = share.ranges(source, &table.keyspace)?;
-    let splits = plan_splits(all_borders, &ranges, options.file_size);
+    all_borders.sort_unstable();
+    let splits = plan_splits(&all_borders, &ranges, options.file_size);
     let strict_liveness = has_strict_liveness(&source.schema, &table);
     let job = TableJob {
         name: table.qualified_name(),
@@ -207,7 +228,7 @@ fn prepare_table(
         strict_liveness,
         overlay: None,
     };
-    Ok(TablePlan { job, ranges, splits, left_out })
+    Ok(TablePlan { job, ranges, borders: all_borders, splits, left_out })
 }
 
 /// What to know where one node of several is extracted as if it were alone.
@@ -252,40 +273,6 @@ fn has_strict_liveness(schema: &Schema, table: &TableMetadata) -> bool {
     table.partition_key.iter().chain(&table.clustering).any(|column| !is_base_key(&column.name))
 }
 
-/// Splits `[keyspace.][table.]column` and says whether it is about `table`; then the column.
-fn column_of<'a>(name: &'a str, table: &TableMetadata) -> Option<&'a str> {
-    let parts: Vec<&str> = name.split('.').collect();
-    match parts.as_slice() {
-        [column] => Some(column),
-        [of, column] if *of == table.name => Some(column),
-        [keyspace, of, column] if *keyspace == table.keyspace && *of == table.name => Some(column),
-        _ => None,
-    }
-}
-
-fn has_column(table: &TableMetadata, name: &str) -> bool {
-    table
-        .partition_key
-        .iter()
-        .chain(&table.clustering)
-        .chain(&table.statics)
-        .chain(&table.regulars)
-        .any(|column| column.name == name)
-}
-
-/// Names of `given` that are about a column of `table`, cut down to the column.
-fn names_for<'a>(
-    given: impl IntoIterator<Item = &'a String>,
-    table: &TableMetadata,
-) -> BTreeSet<String> {
-    given
-        .into_iter()
-        .filter_map(|name| column_of(name, table))
-        .filter(|column| has_column(table, column))
-        .map(str::to_owned)
-        .collect()
-}
-
 /// A column option that no selected table has a column for is a mistake.
 fn check_column_options(records: &RecordOptions, selection: &Selection) -> Result<()> {
     let options = [
@@ -296,9 +283,8 @@ fn check_column_options(records: &RecordOptions, selection: &Selection) -> Resul
     ];
     for (option, names) in options {
         for name in names {
-            let known = selection.tables.iter().any(|t| {
-                column_of(name, &t.metadata).is_some_and(|column| has_column(&t.metadata, column))
-            });
+            let known =
+                selection.tables.iter().any(|t| RecordOptions::names_column_of(name, &t.metadata));
             if !known {
                 return Err(Error::Usage {
                     what: format!("{option} names {name}, which no selected table has"),
@@ -310,38 +296,4 @@ fn check_column_options(records: &RecordOptions, selection: &Selection) -> Resul
         }
     }
     Ok(())
-}
-
-/// The record options of one table.
-pub(crate) fn format_options(
-    records: &RecordOptions,
-    table: &TableMetadata,
-    now: i64,
-) -> Result<FormatOptions> {
-    let include = names_for(&records.include_columns, table);
-    let mut column_types = BTreeMap::new();
-    for (name, text) in &records.column_types {
-        if let Some(column) = column_of(name, table).filter(|column| has_column(table, column)) {
-            column_types.insert(column.to_owned(), text.parse::<ColumnTypeOverride>()?);
-        }
-    }
-    let rename = records
-        .rename
-        .iter()
-        .filter_map(|(name, to)| Some((column_of(name, table)?.to_owned(), to.clone())))
-        .filter(|(column, _)| has_column(table, column))
-        .collect();
-    Ok(FormatOptions {
-        profile: records.profile,
-        metadata: records.metadata,
-        writetime: records.writetime,
-        expires_column: records.expires_column.clone(),
-        include: (!include.is_empty()).then_some(include),
-        exclude: names_for(&records.exclude_columns, table),
-        rename,
-        column_types,
-        json_numbers: records.json_numbers,
-        null_token: None,
-        now,
-    })
 }

@@ -11,17 +11,18 @@ use crate::output::dms::DmsTarget;
 use crate::output::manifest::{
     ExcludedTable, FORMAT_VERSION, Manifest, ManifestTable, read_json, tool, write_json,
 };
-use crate::output::names::{AGENTS, COMPLETE, OWN, RUN, agent_file, load_prefix, static_prefix};
+use crate::output::names::{
+    AGENTS, COMPLETE, OWN, RUN, SCHEMA, agent_file, load_prefix, static_prefix,
+};
 use crate::output::run::{AgentProgress, RunInfo};
-use crate::output::state::{Phase, StateFile};
+use crate::output::state::{Phase, SourceFiles, StateFile};
 use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
 use crate::schema::write_schema;
 use crate::store::s3::S3Options;
-use crate::store::{Location, PutOutcome, Store};
+use crate::store::{Claim, Location, PutOutcome, Store};
 
-use super::claim::Claim;
 use super::heartbeat::{Tally, write_status};
-use super::identity::{run_info, source_fingerprint};
+use super::identity::{run_info, source_files};
 use super::manifest::manifest_table;
 use super::options::ExtractOptions;
 use super::overlay;
@@ -60,7 +61,7 @@ struct Here<'a> {
     agent: u32,
     location: &'a str,
     options: &'a ExtractOptions,
-    source_fingerprint: &'a str,
+    source_files: &'a SourceFiles,
 }
 
 impl Here<'_> {
@@ -85,7 +86,7 @@ impl Here<'_> {
     /// Where this agent stands.
     fn progress(&self, run: &RunInfo) -> Result<AgentProgress> {
         let (manifest, state) = (self.read("manifest.json")?, self.read("state.json")?);
-        run.agent_progress(manifest, state, self.source_fingerprint, self.location)
+        run.agent_progress(manifest, state, self.source_files, self.location)
     }
 
     /// The claim, or none with a word to the user where the store has no conditional writes.
@@ -95,22 +96,8 @@ impl Here<'_> {
         cancel: &AtomicI32,
         events: &dyn Events,
     ) -> Result<Option<Claim>> {
-        // Whether conditions hold may only turn out at the first one.
-        let taken = match store.is_conditional() {
-            true => Some(Claim::take(store, self.agent, self.options.heartbeat, cancel, events)),
-            false => None,
-        };
-        match taken {
-            Some(taken) if store.is_conditional() => taken.map(Some),
-            Some(_) | None => {
-                events.warning(&format!(
-                    "{} has no conditional writes: nothing keeps two processes from being agent {} at once; start only one",
-                    self.location, self.agent
-                ));
-                store.delete(&agent_file(self.agent, "claim.json"))?;
-                Ok(None)
-            }
-        }
+        let (name, part) = (agent_file(self.agent, "claim.json"), format!("agent {}", self.agent));
+        Claim::take(store, &name, &part, self.options.heartbeat, cancel, events)
     }
 
     fn already_complete(
@@ -130,9 +117,9 @@ impl Here<'_> {
         if self.store.head(&state)?.is_some() {
             self.store.delete(&state)?;
         }
-        Claim::remove_if_gone(self.store, self.agent)?;
+        Claim::remove_if_gone(self.store, &agent_file(self.agent, "claim.json"))?;
         if run.agents == 1 && self.store.get(COMPLETE)?.is_none() {
-            self.store.clean_temporaries(OWN)?;
+            clean_shared(self.store, plan)?;
             let dms = dms_target(place, &self.options.s3);
             seal_output(self.store, source, dms, plan, &NoEvents)?;
         }
@@ -166,13 +153,13 @@ impl Publication {
         let agent = plan.share.agent;
         let location = place.to_string();
         let wanted = run_info(options, source, plan)?;
-        let source_fingerprint = source_fingerprint(plan);
+        let source_files = source_files(source, plan);
         let here = Here {
             store: &*store,
             agent,
             location: &location,
             options,
-            source_fingerprint: &source_fingerprint,
+            source_files: &source_files,
         };
         if !options.overwrite {
             // Without the claim: a part that is complete needs nobody.
@@ -195,12 +182,12 @@ impl Publication {
                 return here.already_complete(&run, *manifest, place, source, plan);
             }
             AgentProgress::Resume(state) => state,
-            AgentProgress::Fresh => StateFile::new(&run, agent, &source_fingerprint, &started),
+            AgentProgress::Fresh => StateFile::new(&run, agent, &source_files, &started),
         };
         // What a dead run left half-written. Of what all agents share only where there is no other agent.
         store.clean_temporaries(&agent_file(agent, ""))?;
         if run.agents == 1 {
-            store.clean_temporaries(OWN)?;
+            clean_shared(&*store, plan)?;
         }
         for table in &plan.tables {
             let (keyspace, name) = (&table.job.table.keyspace, &table.job.table.name);
@@ -214,7 +201,7 @@ impl Publication {
             root: location,
             run,
             started: state.started.clone(),
-            source_fingerprint,
+            source_fingerprint: source_files.fingerprint,
             state: Mutex::new(state),
             claim: Mutex::new(claim),
         })))
@@ -403,6 +390,24 @@ pub fn dms_target(place: &Location, options: &S3Options) -> DmsTarget {
     }
 }
 
+/// Removes what a dead run left half-written of the files that all agents share. By their names, not by their folder: tails
+/// and a sequencer may be writing below it.
+fn clean_shared(store: &dyn Store, plan: &Plan) -> Result<()> {
+    const SIDE_FILES: [&str; 4] =
+        ["external-table-definition", "table-mappings", "task-settings", "s3-source-settings"];
+    for name in [RUN, SCHEMA, COMPLETE] {
+        store.clean_temporaries(name)?;
+    }
+    for name in SIDE_FILES {
+        store.clean_temporaries(&format!("{OWN}/{name}"))?;
+    }
+    for table in &plan.tables {
+        let table = &table.job.table;
+        store.clean_temporaries(&format!("{OWN}/{}.{}", table.keyspace, table.name))?;
+    }
+    Ok(())
+}
+
 /// Removes what an earlier run of this agent left: its files, its folder, and what the seal wrote.
 fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
     let mut names = Vec::new();
@@ -417,7 +422,12 @@ fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
         store.list(AGENTS)?.iter().any(|o| !o.name.starts_with(&agent_file(agent, "")));
     names.extend(store.list(&agent_file(agent, ""))?.into_iter().map(|object| object.name));
     if !other_agents {
-        names.extend(store.list(&format!("{OWN}/"))?.into_iter().map(|object| object.name));
+        // Not what is in folders below: changes and what was made of them are not an extract's.
+        let own = format!("{OWN}/");
+        let shared = store.list(&own)?.into_iter().map(|object| object.name);
+        names.extend(
+            shared.filter(|name| name.strip_prefix(&own).is_some_and(|file| !file.contains('/'))),
+        );
     }
     // The claim is this process's by now.
     names.retain(|name| *name != agent_file(agent, "claim.json"));

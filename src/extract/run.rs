@@ -8,16 +8,16 @@ use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
 use crate::output::RecordWriter;
 use crate::output::manifest::Manifest;
-use crate::progress::{Books, Events, Report, TableReport};
+use crate::progress::{Books, Events, Report, TableReport, Ticker};
 use crate::sstable::{LargeRows, ReadRate, WorkerRows};
-use crate::store::{Location, open};
+use crate::store::{Location, Store, open};
 
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{add_range, lost_range};
-use super::heartbeat::{Tally, Ticker};
+use super::heartbeat::Tally;
 use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
 use super::overlay;
-use super::plan::{Plan, TablePlan, prepare};
+use super::plan::{Plan, Purpose, TablePlan, prepare};
 use super::publish::{Opened, Publication, clock_of_output};
 use super::results::{TableResult, outcome};
 use super::sink::{Destination, StdoutState};
@@ -37,13 +37,19 @@ pub struct Outcome {
 }
 
 /// Runs `extract`. `cancel` is set to a signal's number to stop it between rows.
-pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<Outcome> {
+pub fn run(
+    options: &ExtractOptions,
+    events: &dyn Events,
+    cancel: &Arc<AtomicI32>,
+) -> Result<Outcome> {
     let tally = Tally::new(events);
     let events: &dyn Events = &tally;
     let mut options = options.clone();
     // Opening a directory makes it, which an input that cannot be read is no reason for.
     let mut store = match &options.output {
-        OutputTarget::Store(location) if location.may_exist() => Some(open(location, &options.s3)?),
+        OutputTarget::Store(location) if location.may_exist() => {
+            Some(open_to_stop(location, &options, cancel)?)
+        }
         OutputTarget::Store(_) | OutputTarget::Stdout | OutputTarget::Discard => None,
     };
     if let (Some(store), false, false) = (&store, options.now_given, options.overwrite)
@@ -56,13 +62,13 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
     for warning in source.warnings() {
         events.warning(warning);
     }
-    let plan = prepare(&source, options, events, cancel)?;
+    let plan = prepare(&source, options, Purpose::Extract, events, cancel)?;
     let budget = plan.memory_budget(options, output_memory(options))?;
     let publication = match &options.output {
         OutputTarget::Store(location) => {
             let store = match store.take() {
                 Some(store) => store,
-                None => open(location, &options.s3)?,
+                None => open_to_stop(location, options, cancel)?,
             };
             if let Some(words) =
                 too_small_a_disk(location, plan.tables.iter().map(TablePlan::bytes).sum())
@@ -136,6 +142,16 @@ pub fn run(options: &ExtractOptions, events: &dyn Events, cancel: &AtomicI32) ->
     Ok(Outcome { report, location, manifest: Some(Box::new(manifest)), already_complete: false })
 }
 
+fn open_to_stop(
+    location: &Location,
+    options: &ExtractOptions,
+    cancel: &Arc<AtomicI32>,
+) -> Result<Arc<dyn Store>> {
+    let store = open(location, &options.s3)?;
+    store.stop_on(cancel);
+    Ok(store)
+}
+
 /// Warns where a disk will hardly take the text of `bytes` of uncompressed data. How long the text is depends on the values
 /// (1.5 times as much is usual for CSV), and a run that goes on has written a part of it: so this is a warning.
 fn too_small_a_disk(location: &Location, bytes: u64) -> Option<String> {
@@ -152,7 +168,7 @@ fn too_small_a_disk(location: &Location, bytes: u64) -> Option<String> {
     })
 }
 
-fn output_memory(options: &ExtractOptions) -> OutputMemory {
+pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
     match &options.output {
         OutputTarget::Store(Location::S3(_)) => OutputMemory {
             fixed: options.s3.transfer.fixed(),

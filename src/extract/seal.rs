@@ -425,7 +425,8 @@ fn profile_side_files(
 ) -> Result<()> {
     match run.profile.as_str() {
         "dms" => {
-            let tables = tables.iter().map(dms_table).collect::<Result<Vec<_>>>()?;
+            let of = |t: &SealedTable| dms_table(&t.keyspace, &t.table, &t.columns);
+            let tables = tables.iter().map(of).collect::<Result<Vec<_>>>()?;
             let made = write_dms_files(&tables, &options.dms)?;
             let objects =
                 made.files.into_iter().map(|(name, bytes)| (format!("{OWN}/{name}"), bytes));
@@ -464,12 +465,16 @@ fn url_lists(store: &dyn Store, table: &SealedTable) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A table as DMS sees it.
-fn dms_table(table: &SealedTable) -> Result<DmsTable> {
+pub(super) fn dms_table(
+    keyspace: &str,
+    table: &str,
+    columns: &[ManifestColumn],
+) -> Result<DmsTable> {
     let column = |column: &ManifestColumn| {
         let column_type = match &column.column_type {
             None => dms_type(&column.cql_type, &column.stats),
             Some(asked) => asked_type(asked, &column.cql_type, &column.stats).map_err(|words| {
-                let name = format!("{}.{}.{}", table.keyspace, table.table, column.name);
+                let name = format!("{keyspace}.{table}.{}", column.name);
                 Error::usage(format!("--column-type {name}: {words}"))
             })?,
         };
@@ -491,9 +496,9 @@ fn dms_table(table: &SealedTable) -> Result<DmsTable> {
         })
     };
     Ok(DmsTable {
-        keyspace: table.keyspace.clone(),
-        table: table.table.clone(),
-        columns: table.columns.iter().map(column).collect::<Result<_>>()?,
+        keyspace: keyspace.to_owned(),
+        table: table.to_owned(),
+        columns: columns.iter().map(column).collect::<Result<_>>()?,
     })
 }
 

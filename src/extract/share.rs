@@ -119,6 +119,19 @@ impl Share {
         })
     }
 
+    /// The share of an agent that does all, under a number.
+    #[cfg(test)]
+    pub(crate) fn of_number(agent: u32) -> Self {
+        Self {
+            agent,
+            agents: 1,
+            ownership: Ownership::All,
+            wanted: vec![TokenRange::ALL],
+            shard: None,
+            owner: None,
+        }
+    }
+
     /// The tokens of a keyspace that this agent extracts, in order.
     pub(crate) fn ranges(&self, source: &Source, keyspace: &str) -> Result<Vec<TokenRange>> {
         let mut ranges = self.wanted.clone();

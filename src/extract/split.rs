@@ -40,13 +40,12 @@ pub(crate) fn borders(reader: &SstableReader, size: u64) -> Result<Vec<Token>> {
     Ok(borders)
 }
 
-/// Cuts `ranges`, which are in token order, into splits of about `size` bytes of uncompressed data, at the borders of all
-/// SSTables.
-pub(crate) fn plan_splits(mut borders: Vec<Token>, ranges: &[TokenRange], size: u64) -> Vec<Split> {
-    borders.sort_unstable();
+/// Cuts `ranges` into splits of about `size` bytes of uncompressed data, at the borders of all SSTables; both are in token
+/// order.
+pub(crate) fn plan_splits(borders: &[Token], ranges: &[TokenRange], size: u64) -> Vec<Split> {
     let mut splits = Vec::new();
     for &range in ranges {
-        cut(&borders, range, step(size), size, &mut splits);
+        cut(borders, range, step(size), size, &mut splits);
     }
     splits
 }

@@ -7,6 +7,7 @@ mod file;
 mod mmap;
 mod open_files;
 mod reader;
+mod writer;
 
 pub use atomic::replace_file;
 pub use compressor::{Compressor, Decompressors, Dictionary};
@@ -14,3 +15,4 @@ pub use file::{InputFile, ReadMode};
 pub use mmap::MappedFile;
 pub use open_files::{open_files_limit, raise_open_files_limit};
 pub use reader::ByteReader;
+pub use writer::{put_svint, put_uvint};

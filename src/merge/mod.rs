@@ -3,7 +3,7 @@
 //!
 //! * [`PartitionMerge`] finds the partitions that several sources share.
 //! * `unfiltereds` walks the rows and range tombstones of one such partition.
-//! * [`combine`] makes one update of several and keeps every deletion, for what is merged again later.
+//! * [`combine()`] makes one update of several and keeps every deletion, for what is merged again later.
 //! * `reconcile` decides between cells, `purge` what a reader at the clock sees.
 
 mod combine;

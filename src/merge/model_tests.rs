@@ -139,7 +139,7 @@ enum Key<'a> {
 
 fn key(rule: TieBreak, cell: &ModelCell) -> Key<'_> {
     match rule {
-        TieBreak::Until311 => Key::Until311(
+        TieBreak::Until22 | TieBreak::Until311 => Key::Until311(
             cell.timestamp,
             !is_live(cell),
             cell.value.iter().map(|b| b.cast_signed()).collect(),
@@ -421,7 +421,7 @@ fn check_case(choices: &[u16]) {
     let shape = shape(&mut t);
     let rotate = t.below(5);
     let sources: Vec<_> = (0..1 + t.below(5)).map(|_| shape.source(&mut t)).collect();
-    for rule in [TieBreak::Until311, TieBreak::From40] {
+    for rule in [TieBreak::Until22, TieBreak::Until311, TieBreak::From40] {
         let mut order: Vec<_> = sources.iter().collect();
         check_against_model(&shape, rule, &order);
         // The order of the sources is nothing to the answer: the model is asked the same thing.

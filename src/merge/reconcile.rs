@@ -15,6 +15,9 @@ use crate::rows::ClusteringOrder;
 /// Rule for two cells with the same write time (CASSANDRA-14592), chosen by the node's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TieBreak {
+    /// Up to 2.2: as [`TieBreak::Until311`]; and of clusterings that are equal and not of the same bytes (decimals), which also
+    /// compete, a read shows that of the newest row marker or, without one, of the first column's newest cell.
+    Until22,
     /// Up to 3.11 (`Conflicts.resolveRegular`): what is not live at the clock wins, then the larger value, compared as
     /// *signed* bytes, then the later local deletion time.
     Until311,
@@ -27,7 +30,11 @@ impl TieBreak {
     /// The rule of a release such as `3.11.19` or `5.0-beta1`.
     pub fn of_release(release: &str) -> Option<Self> {
         let major: u32 = release.split('.').next()?.trim().parse().ok()?;
-        Some(if major < 4 { Self::Until311 } else { Self::From40 })
+        Some(match major {
+            0..=2 => Self::Until22,
+            3 => Self::Until311,
+            _ => Self::From40,
+        })
     }
 }
 
@@ -57,7 +64,7 @@ pub(super) fn wins(rule: TieBreak, now: i64, a: (&Cell, &[u8]), b: (&Cell, &[u8]
             }
             a_value >= b_value
         }
-        TieBreak::Until311 => {
+        TieBreak::Until22 | TieBreak::Until311 => {
             let (a_live, b_live) = (a.is_live(now), b.is_live(now));
             if a_live != b_live {
                 return !a_live;
@@ -188,8 +195,10 @@ impl MergedRow {
         self.heads.resize(count, 0);
         self.complex_heads.clear();
         self.complex_heads.resize(count, 0);
-        // Clusterings may be equal and yet not of the same bytes (decimals): those of the oldest SSTable stay.
-        self.take_clustering(version(0).0)?;
+        // Clusterings may be equal and yet not of the same bytes (decimals): those of the oldest SSTable stay, from 3.0 on.
+        if rules.rule != TieBreak::Until22 {
+            self.take_clustering(version(0).0)?;
+        }
         let mut liveness = LivenessInfo::NONE;
         for i in 0..count {
             let row = version(i).0.row;
@@ -216,9 +225,32 @@ impl MergedRow {
                     column = Some(column.map_or(candidate, |least| least.min(candidate)));
                 }
             }
-            let Some(column) = column else { return Ok(()) };
+            let Some(column) = column else { break };
             self.merge_column(rules, is_static, column, &version, deletion, books)?;
         }
+        if rules.rule == TieBreak::Until22 {
+            let shown = (0..count).find(|&i| self.is_shown(rules, is_static, deletion, version(i)));
+            self.take_clustering(version(shown.unwrap_or(0)).0)?;
+        }
+        Ok(())
+    }
+
+    /// True if a read of 2.x takes the clustering from this version: it has the row marker that won or, where that is not live,
+    /// the first live cell.
+    fn is_shown(
+        &self,
+        rules: &RowMerge,
+        is_static: bool,
+        deletion: DeletionTime,
+        (view, source): (RowView<'_>, u16),
+    ) -> bool {
+        let liveness = &self.row.liveness;
+        if liveness.is_live(rules.now) && !deletion.deletes(liveness.timestamp) {
+            return view.row.liveness == *liveness;
+        }
+        let live = self.row.cells.iter().filter(|cell| cell.is_live(rules.now));
+        let first = live.min_by_key(|cell| rules.order.name_rank(is_static, cell.column));
+        first.is_some_and(|cell| cell.source == source)
     }
 
     fn take_clustering(&mut self, from: RowView<'_>) -> Result<()> {

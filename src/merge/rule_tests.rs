@@ -2,12 +2,17 @@
 
 use std::cmp::Ordering;
 
-use super::TieBreak::{self, From40, Until311};
+use super::TieBreak::{self, From40, Until22, Until311};
 use super::model_source::NOW;
 use super::reconcile::wins;
+use super::{PartitionMerge, RowSink};
+use crate::dht::Token;
+use crate::error::Result;
 use crate::rows::{
-    Cell, DeletionTime, LivenessInfo, LocalDeletionTime, NO_TIMESTAMP, NO_TTL, Span,
+    Cell, ClusteringValue, DeletionTime, LivenessInfo, LocalDeletionTime, NO_TIMESTAMP, NO_TTL,
+    PartitionUpdate, Row, RowView, Span, UpdateContent, UpdateSource,
 };
+use crate::schema::parse_schema;
 
 fn cell(timestamp: i64, ttl: i32, ldt: i64) -> Cell {
     Cell {
@@ -103,8 +108,8 @@ fn two_cells_by_the_rule_of_each_release() {
 #[test]
 fn rules_are_chosen_by_release() {
     for (release, rule) in [
-        ("2.1.22", Some(Until311)),
-        ("2.2", Some(Until311)),
+        ("2.1.22", Some(Until22)),
+        ("2.2", Some(Until22)),
         ("3.0.29", Some(Until311)),
         ("3.11.19-SNAPSHOT", Some(Until311)),
         ("4.0-rc1", Some(From40)),
@@ -197,4 +202,62 @@ fn of_two_deletions_the_one_that_supersedes_and_equality_deletes() {
     assert!(five.deletes(4) && five.deletes(5) && !five.deletes(6));
     assert!(!DeletionTime::LIVE.deletes(i64::MIN + 1));
     assert!(DeletionTime::LIVE.is_live() && !deletion(-5, NOW).is_live());
+}
+
+/// Keeps the first clustering value of each row.
+#[derive(Default)]
+struct Shown(Vec<Vec<u8>>);
+
+impl RowSink for Shown {
+    fn partition(&mut self, _: &[u8], _: Token) -> Result<()> {
+        Ok(())
+    }
+
+    fn static_row(&mut self, _: Option<RowView<'_>>) -> Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, view: RowView<'_>) -> Result<()> {
+        self.0.push(view.row.clustering[0].bytes(view.data).unwrap().to_vec());
+        Ok(())
+    }
+
+    fn end_partition(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn of_equal_clusterings_2_x_shows_that_of_the_newest_marker_or_first_cell() {
+    let text = "CREATE TABLE ks.t (k int, c decimal, \"\u{dc}\" int, a int, PRIMARY KEY (k, c))";
+    let table = parse_schema(text, None).unwrap().table("ks", "t").unwrap().clone();
+    let table = std::sync::Arc::new(table);
+    // 1, 1.0 and 1.00.
+    let forms: [&[u8]; 3] = [&[0, 0, 0, 0, 1], &[0, 0, 0, 1, 10], &[0, 0, 0, 2, 100]];
+    // On disk the column with a first byte from 0x80 on is the first, by name the second.
+    assert_eq!(table.regulars[1].name, "a");
+    let shown = |rule, versions: &[(Option<i64>, u16, i64)]| {
+        let source = |(form, (marker, column, timestamp)): (&&[u8], &(Option<i64>, u16, i64))| {
+            let mut update = PartitionUpdate::new(table.clone(), vec![0, 0, 0, 1]);
+            update.data = form.to_vec();
+            let span = Span { start: 0, len: u32::try_from(form.len()).unwrap() };
+            let mut row = Row { clustering: vec![ClusteringValue::Value(span)], ..Row::EMPTY };
+            if let Some(timestamp) = marker {
+                row.liveness = LivenessInfo { timestamp: *timestamp, ..LivenessInfo::NONE };
+            }
+            row.cells.push(Cell { column: *column, ..live(*timestamp) });
+            update.content.push(UpdateContent::Row(row));
+            UpdateSource::new(vec![update]).unwrap()
+        };
+        let sources = forms.iter().zip(versions).map(source).collect();
+        let mut merge = PartitionMerge::new(&table, rule, NOW, false, sources);
+        let mut shown = Shown::default();
+        while merge.step(&mut shown).unwrap() {}
+        assert_eq!(shown.0.len(), 1);
+        forms.iter().position(|form| *form == shown.0[0]).unwrap()
+    };
+    let newest_marker = [(Some(1), 0, 1), (Some(3), 0, 1), (Some(2), 0, 9)];
+    assert_eq!((shown(Until22, &newest_marker), shown(Until311, &newest_marker)), (1, 0));
+    let first_column = [(None, 0, 9), (None, 1, 1), (None, 1, 2)];
+    assert_eq!((shown(Until22, &first_column), shown(From40, &first_column)), (2, 0));
 }

@@ -535,8 +535,9 @@ impl<'a> Builder<'a> {
         let static_compact = self.table.compact == CompactKind::StaticCompact;
         let has_clustering = visible.iter().any(|c| c.kind == ColumnKind::Clustering);
         // 7.3, rules 1 to 3: DMS itself takes one key column as it is, and nothing else.
-        let has_sort_text = self.is_dms() && has_clustering;
-        let has_partition_text = self.is_dms() && self.table.partition_key.len() > 1
+        let composite = self.is_dms() && self.options.composite_keys;
+        let has_sort_text = composite && has_clustering;
+        let has_partition_text = composite && self.table.partition_key.len() > 1
             || has_sort_text
                 && visible.iter().filter(|c| c.kind == ColumnKind::Clustering).count() > 1;
         let mut partition = Vec::new();

@@ -100,6 +100,8 @@ pub struct FormatOptions {
     pub json_numbers: JsonNumbers,
     /// What stands for NULL, in place of the profile's own token (`\N` in `dms`, nothing in `csv`).
     pub null_token: Option<String>,
+    /// Add composite keys as one text (`cp_pk`, `cp_sk`) where `dms` needs them.
+    pub composite_keys: bool,
     /// The run's clock, seconds since 1970.
     pub now: i64,
 }
@@ -118,6 +120,7 @@ impl FormatOptions {
             column_types: BTreeMap::new(),
             json_numbers: JsonNumbers::Number,
             null_token: None,
+            composite_keys: true,
             now,
         }
     }

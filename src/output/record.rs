@@ -341,6 +341,24 @@ impl RecordWriter {
         self.state.write_static_only(&self.format)
     }
 
+    /// Writes a record that has the partition key and nothing else: the deletion of what
+    /// [`RecordWriter::write_static_only`] wrote.
+    pub fn write_key_only(&mut self) -> Result<usize, Refusal> {
+        self.set_static(None);
+        let state = &mut self.state;
+        if let Some(refusal) = &state.partition.refusal {
+            return Err(refusal.clone());
+        }
+        let start = state.out.len();
+        match state.write_partition_record(&self.format) {
+            Ok(()) => {
+                state.commit(&self.format, start);
+                Ok(1)
+            }
+            Err(refusal) => Err(state.roll_back(start, refusal)),
+        }
+    }
+
     /// The lines written since the last [`RecordWriter::clear`].
     pub fn buffer(&self) -> &[u8] {
         self.state.out.written()

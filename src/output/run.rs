@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Manifest, TokenInterval, write_json};
-use super::state::StateFile;
+use super::state::{SourceFiles, StateFile};
 use crate::error::{Error, Result};
 
 /// What all agents of a run share.
@@ -132,18 +132,19 @@ impl RunInfo {
 
     /// Says where an agent stands, given its manifest and state if they are there.
     ///
-    /// Both are refused if they are of another run or were made from other input files.
+    /// Both are refused if they are of another run or were made from other input files. What was begun cannot go on when an
+    /// SSTable that it was planned with is gone: [`Error::Missing`].
     pub fn agent_progress(
         &self,
         manifest: Option<Manifest>,
         state: Option<StateFile>,
-        source_fingerprint: &str,
+        source: &SourceFiles,
         location: &str,
     ) -> Result<AgentProgress> {
-        let check = |what: &str, run: &str, source: &str| {
+        let check = |what: &str, run: &str, made_from: &str| {
             let difference = if run != self.fingerprint {
                 "is of another run"
-            } else if source != source_fingerprint {
+            } else if made_from != source.fingerprint {
                 "was made from other input files"
             } else {
                 return Ok(());
@@ -161,6 +162,20 @@ impl RunInfo {
             return Ok(AgentProgress::Complete(Box::new(manifest)));
         }
         if let Some(state) = state {
+            if state.fingerprint == self.fingerprint
+                && let Some(sstable) = state.gone(source)
+            {
+                return Err(Error::Missing {
+                    what: format!(
+                        "{location}: the run there was planned with SSTable {sstable}, which is gone"
+                    ),
+                    hint: Some(
+                        "compactions replace the files of a live node: take a snapshot (nodetool snapshot -t TAG), and extract \
+                         it with --snapshot TAG and --overwrite"
+                            .to_owned(),
+                    ),
+                });
+            }
             check("state", &state.fingerprint, &state.source_fingerprint)?;
             return Ok(AgentProgress::Resume(state));
         }

@@ -96,10 +96,24 @@ fn an_agent_begins_goes_on_or_is_complete() {
     let mut manifest: Manifest =
         read_json("m", crate::output::manifest::tests::SAMPLE.as_bytes()).unwrap();
     manifest.fingerprint.clone_from(&run.fingerprint);
-    let state = StateFile::new(&run, 0, "g", "2026-11-21T00:00:00Z");
-    let progress = |manifest: Option<&Manifest>, state: Option<&StateFile>, source: &str| {
-        run.agent_progress(manifest.cloned(), state.cloned(), source, "out")
+    let source = |fingerprint: &str, names: &[&str]| SourceFiles {
+        fingerprint: fingerprint.to_owned(),
+        sstables: BTreeMap::from([(
+            "ks/t-1".to_owned(),
+            names.iter().map(|n| (*n).to_owned()).collect(),
+        )]),
     };
+    let both_there = source("g", &["nb-1-big", "nb-2-big"]);
+    let state = StateFile::new(&run, 0, &both_there, "2026-11-21T00:00:00Z");
+    let progress = |manifest: Option<&Manifest>, state: Option<&StateFile>, fingerprint: &str| {
+        let source = source(fingerprint, &["nb-1-big", "nb-2-big"]);
+        run.agent_progress(manifest.cloned(), state.cloned(), &source, "out")
+    };
+    let compacted = source("h", &["nb-1-big", "nb-3-big"]);
+    let gone = run.agent_progress(None, Some(state.clone()), &compacted, "out").unwrap_err();
+    assert_eq!(gone.class(), ErrorClass::Missing);
+    assert!(gone.to_string().contains("SSTable ks/t-1/nb-2-big, which is gone"), "{gone}");
+    assert!(gone.hint().unwrap().contains("take a snapshot"));
     assert!(matches!(progress(None, None, "g"), Ok(AgentProgress::Fresh)));
     assert!(matches!(progress(None, Some(&state), "g"), Ok(AgentProgress::Resume(_))));
     // Killed between manifest and removal of the state: the manifest counts.

@@ -20,6 +20,9 @@ pub struct StateFile {
     pub fingerprint: String,
     /// Fingerprint of the input files and of the splits made from them.
     pub source_fingerprint: String,
+    /// The SSTables it was planned with, by folder, to say which of them are gone.
+    #[serde(default)]
+    pub sources: BTreeMap<String, Vec<String>>,
     /// The agent's number.
     pub agent: u32,
     /// When the agent first began.
@@ -50,13 +53,39 @@ pub struct SplitState {
     pub quarantine: Vec<Quarantine>,
 }
 
+/// What an agent's part is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceFiles {
+    /// Fingerprint of the input files and of the splits made from them.
+    pub fingerprint: String,
+    /// Names of SSTables (`nb-1-big`) by folder, as the manifest names folders.
+    pub sstables: BTreeMap<String, Vec<String>>,
+}
+
+impl SourceFiles {
+    /// An SSTable of `planned` that is not here.
+    fn missing_of(&self, planned: &BTreeMap<String, Vec<String>>) -> Option<String> {
+        planned.iter().find_map(|(folder, names)| {
+            let here = self.sstables.get(folder);
+            let is_here = |name: &&String| here.is_some_and(|here| here.contains(name));
+            Some(format!("{folder}/{}", names.iter().find(|name| !is_here(name))?))
+        })
+    }
+}
+
 impl StateFile {
+    /// The SSTable that it was planned with and that is gone, if there is one.
+    pub fn gone(&self, source: &SourceFiles) -> Option<String> {
+        source.missing_of(&self.sources)
+    }
+
     /// The state of an agent that begins.
-    pub fn new(run: &RunInfo, agent: u32, source_fingerprint: &str, started: &str) -> Self {
+    pub fn new(run: &RunInfo, agent: u32, source: &SourceFiles, started: &str) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             fingerprint: run.fingerprint.clone(),
-            source_fingerprint: source_fingerprint.to_owned(),
+            source_fingerprint: source.fingerprint.clone(),
+            sources: source.sstables.clone(),
             agent,
             started: started.to_owned(),
             tables: BTreeMap::new(),
@@ -100,6 +129,30 @@ pub struct Status {
     pub last_error: Option<String>,
     /// Per table.
     pub tables: Vec<TableStatus>,
+}
+
+impl Status {
+    /// What is known of one that has said nothing but what it does: all numbers are 0.
+    pub fn new(agent: u32, phase: Phase) -> Self {
+        Self {
+            agent,
+            host: String::new(),
+            phase,
+            updated: String::new(),
+            elapsed_seconds: 0,
+            percent: 0.0,
+            tables_loaded: 0,
+            tables_loading: 0,
+            tables_queued: 0,
+            tables_errored: 0,
+            rows: 0,
+            bytes_read: 0,
+            bytes_written: 0,
+            lag_seconds: None,
+            last_error: None,
+            tables: Vec::new(),
+        }
+    }
 }
 
 /// What an agent is doing.
@@ -221,6 +274,7 @@ mod tests {
             format_version: 1,
             fingerprint: "f".into(),
             source_fingerprint: "g".into(),
+            sources: BTreeMap::from([("ks/t-1".to_owned(), vec!["nb-1-big".to_owned()])]),
             agent: 3,
             started: "2026-11-21T00:00:00Z".into(),
             tables: BTreeMap::new(),

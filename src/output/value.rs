@@ -24,6 +24,39 @@ pub fn value_json(cql_type: &CqlType, bytes: &[u8]) -> String {
     }
 }
 
+/// Writes values as `jsonl` does, one after the other; its memory is reused.
+#[derive(Debug)]
+pub struct ValueWriter {
+    text: TextBuffer,
+    tables: DateTables,
+}
+
+impl Default for ValueWriter {
+    fn default() -> Self {
+        Self { text: TextBuffer::default(), tables: DateTables::new() }
+    }
+}
+
+impl ValueWriter {
+    /// Appends the serialized value `bytes` of `cql_type` to `out`. If they are no value of the type, `out` is left as it
+    /// is; the error says why.
+    pub fn append(
+        &mut self,
+        cql_type: &CqlType,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        self.text.truncate(0);
+        let mut notes = Notes::default();
+        let style = JsonStyle { spaces: true, decimals_as_text: false, signed_years: false };
+        JsonWriter::<false> { out: &mut self.text, style, tables: self.tables, notes: &mut notes }
+            .value(cql_type, Piece::new(bytes))
+            .map_err(super::scalar::Cause::into_words)?;
+        out.extend_from_slice(self.text.written());
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +67,14 @@ mod tests {
         assert_eq!(value_json(&CqlType::Text, b"a\"b"), r#""a\"b""#);
         assert_eq!(value_json(&CqlType::Int, &[1, 2]), "\"0x0102\"");
         assert_eq!(value_json(&CqlType::Text, &[0xff]), "\"0xff\"");
+    }
+
+    #[test]
+    fn values_follow_each_other_and_what_is_none_leaves_nothing() {
+        let (mut writer, mut out) = (ValueWriter::default(), b"[".to_vec());
+        writer.append(&CqlType::Int, &[0, 0, 0, 7], &mut out).unwrap();
+        writer.append(&CqlType::Int, &[1, 2], &mut out).unwrap_err();
+        writer.append(&CqlType::Text, b"a", &mut out).unwrap();
+        assert_eq!(out, b"[7\"a\"");
     }
 }

@@ -33,6 +33,12 @@ impl UnixMillis {
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
+
+    /// Seconds from `earlier` to this; negative if it is later.
+    #[expect(clippy::cast_precision_loss, reason = "285,000 years would lose a millisecond")]
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / 1000.0
+    }
 }
 
 impl fmt::Display for UnixMillis {

@@ -4,6 +4,7 @@ pub mod clock;
 mod counters;
 mod events;
 mod report;
+mod ticker;
 
 pub use clock::UnixMillis;
 pub use counters::{Books, NotRead};
@@ -12,3 +13,4 @@ pub use report::{
     CommitLogReport, OffsetRange, OverlaidSegment, Quarantine, REPORT_VERSION, Report, TableReport,
     TokenSpan,
 };
+pub use ticker::Ticker;

@@ -148,8 +148,14 @@ pub fn merge_counter_contexts(a: &[u8], b: &[u8], out: &mut Vec<u8>) -> Result<(
             }
         }
     }
+    write_shards(&merged, out);
+    Ok(())
+}
+
+/// Appends the context of `shards`, which are ascending by id, to `out`.
+pub(crate) fn write_shards(shards: &[CounterShard], out: &mut Vec<u8>) {
     let mut header = Vec::new();
-    for (index, shard) in merged.iter().enumerate() {
+    for (index, shard) in shards.iter().enumerate() {
         let index = u16::try_from(index).unwrap_or(u16::MAX) & 0x7fff;
         match shard.kind {
             ShardKind::Global => header.push(index | 0x8000),
@@ -161,12 +167,11 @@ pub fn merge_counter_contexts(a: &[u8], b: &[u8], out: &mut Vec<u8>) -> Result<(
     for element in header {
         out.extend_from_slice(&element.to_be_bytes());
     }
-    for shard in merged {
+    for shard in shards {
         out.extend_from_slice(&shard.id);
         out.extend_from_slice(&shard.clock.to_be_bytes());
         out.extend_from_slice(&shard.count.to_be_bytes());
     }
-    Ok(())
 }
 
 #[cfg(test)]

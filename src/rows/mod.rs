@@ -16,7 +16,8 @@ mod update;
 
 pub use cell::{Cell, LocalDeletionTime, NO_TTL, Span};
 pub use clustering::{ClusteringKind, ClusteringValue, Marker};
-pub use counter::{CounterShard, counter_total, merge_counter_contexts};
+pub use counter::{CounterShard, ShardKind, counter_total, merge_counter_contexts};
+pub(crate) use counter::{read_shards, write_shards};
 pub use deletion::{DeletionTime, LivenessInfo, NO_TIMESTAMP};
 pub use order::ClusteringOrder;
 pub use partition::{PartitionSource, Unfiltered};

@@ -12,6 +12,8 @@ pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
+    static_ranks: Vec<u16>,
+    regular_ranks: Vec<u16>,
     is_known: bool,
 }
 
@@ -29,16 +31,12 @@ fn is_known(cql_type: &CqlType) -> bool {
     }
 }
 
-fn path_type(column: &ColumnMetadata) -> CqlType {
-    match &column.cql_type {
-        // The path of a list element is a time uuid that orders the list.
-        CqlType::List { .. } => CqlType::Timeuuid,
-        CqlType::Set { element, .. } => (**element).clone(),
-        CqlType::Map { key, .. } => (**key).clone(),
-        // The path of a field is its index as a 16-bit number.
-        CqlType::Udt { .. } => CqlType::Smallint,
-        _ => CqlType::Blob,
-    }
+/// For each column its place in the order of names.
+fn name_ranks(columns: &[ColumnMetadata]) -> Vec<u16> {
+    let mut names: Vec<&[u8]> = columns.iter().map(|column| column.name.as_bytes()).collect();
+    names.sort_unstable();
+    let rank = |column: &ColumnMetadata| names.partition_point(|n| *n < column.name.as_bytes());
+    columns.iter().map(|column| u16::try_from(rank(column)).unwrap_or(u16::MAX)).collect()
 }
 
 impl ClusteringOrder {
@@ -46,8 +44,10 @@ impl ClusteringOrder {
     pub fn new(table: &TableMetadata) -> Self {
         Self {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
-            static_paths: table.statics.iter().map(path_type).collect(),
-            regular_paths: table.regulars.iter().map(path_type).collect(),
+            static_paths: table.statics.iter().map(|c| c.cql_type.cell_path_type()).collect(),
+            regular_paths: table.regulars.iter().map(|c| c.cql_type.cell_path_type()).collect(),
+            static_ranks: name_ranks(&table.statics),
+            regular_ranks: name_ranks(&table.regulars),
             is_known: table.clustering.iter().all(|column| is_known(&column.cql_type)),
         }
     }
@@ -110,6 +110,12 @@ impl ClusteringOrder {
             _ => return None,
         };
         Some(if *reversed { !number } else { number })
+    }
+
+    /// The place of a column in the order of names, in which 2.x stores them.
+    pub fn name_rank(&self, is_static: bool, column: u16) -> u16 {
+        let ranks = if is_static { &self.static_ranks } else { &self.regular_ranks };
+        ranks.get(usize::from(column)).copied().unwrap_or(u16::MAX)
     }
 
     /// Compares two elements of a complex column.

@@ -17,7 +17,7 @@ pub enum Component {
     CompressionInfo,
     /// Filter.db: the Bloom filter over the partition keys.
     Filter,
-    /// Digest.crc32: checksum of Data.db.
+    /// Digest.crc32 (of 2.x: Digest.adler32, Digest.sha1): checksum of Data.db.
     Digest,
     /// CRC.db: checksums of the chunks of a Data.db that is not compressed.
     Crc,
@@ -55,7 +55,7 @@ impl Component {
             "Statistics.db" => Self::Statistics,
             "CompressionInfo.db" => Self::CompressionInfo,
             "Filter.db" => Self::Filter,
-            "Digest.crc32" => Self::Digest,
+            "Digest.crc32" | "Digest.adler32" | "Digest.sha1" => Self::Digest,
             "CRC.db" => Self::Crc,
             "TOC.txt" => Self::Toc,
             _ if name.is_empty() || name.ends_with(".tmp") => return None,

@@ -19,6 +19,7 @@ use crate::error::{Damage, Error, ErrorClass};
 
 const TICKS_PER_SECOND: u64 = 10_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
+const UNFINISHED: &str = "one that was not finished, of a compaction or stream of 2.x";
 
 /// What tells apart the SSTables of one directory (`SSTableId`).
 ///
@@ -124,6 +125,8 @@ pub struct Descriptor {
     pub id: SstableId,
     /// The format.
     pub format: Format,
+    /// Keyspace and table, `<keyspace>-<table>`, as the file names of 2.1 and older begin; none from 2.2 on.
+    pub table_in_name: Option<String>,
 }
 
 /// A file of an SSTable that this program does not read.
@@ -188,9 +191,15 @@ impl Descriptor {
             let temporary = !head.is_empty();
             let Some(parsed) = Component::parse(component) else { return Ok(None) };
             return match (Version::parse(version), *format) {
-                (Ok(version), "big") if !temporary => {
+                (Ok(version), "big") if !temporary && !version.has_table_in_file_name() => {
                     let directory = path.parent().unwrap_or(Path::new("")).to_path_buf();
-                    Ok(Some((Self { directory, version, id, format: Format::Big }, parsed)))
+                    Ok(Some((
+                        Self { directory, version, id, format: Format::Big, table_in_name: None },
+                        parsed,
+                    )))
+                }
+                (Ok(read), "big") if temporary && read.has_atoms() => {
+                    Err(unsupported(version, id, component, temporary, UNFINISHED))
                 }
                 (Ok(_), _) => Err(unsupported(
                     version,
@@ -208,22 +217,43 @@ impl Descriptor {
             && is_version(version)
             && id.bytes().all(|b| b.is_ascii_digit())
             && let Some(id) = SstableId::parse(id)
-            && let Err(reason) = Version::parse(version)
         {
             let temporary = matches!(head.last(), Some(&("tmp" | "tmplink")));
-            return Err(unsupported(version, id, component, temporary, reason));
+            return match Version::parse(version) {
+                Ok(version) if version.has_table_in_file_name() && !temporary => {
+                    let Some(parsed) = Component::parse(component) else { return Ok(None) };
+                    let directory = path.parent().unwrap_or(Path::new("")).to_path_buf();
+                    let table_in_name = Some(head.join("-"));
+                    Ok(Some((
+                        Self { directory, version, id, format: Format::Big, table_in_name },
+                        parsed,
+                    )))
+                }
+                Ok(read) if read.has_table_in_file_name() => {
+                    Err(unsupported(version, id, component, temporary, UNFINISHED))
+                }
+                Ok(_) => Ok(None),
+                Err(reason) => Err(unsupported(version, id, component, temporary, reason)),
+            };
         }
         Ok(None)
     }
 
     /// What the names of all its files begin with, such as `nb-42-big-`.
     pub fn prefix(&self) -> String {
-        format!("{}-{}-{}-", self.version, self.id, self.format)
+        match &self.table_in_name {
+            Some(table) => format!("{table}-{}-{}-", self.version, self.id),
+            None => format!("{}-{}-{}-", self.version, self.id, self.format),
+        }
     }
 
     /// The path of one of its files.
     pub fn path(&self, component: impl Borrow<Component>) -> PathBuf {
-        self.directory.join(format!("{}{}", self.prefix(), component.borrow().name()))
+        let name = match component.borrow() {
+            Component::Digest => self.version.digest_name(),
+            other => other.name(),
+        };
+        self.directory.join(format!("{}{name}", self.prefix()))
     }
 }
 
@@ -269,6 +299,17 @@ mod tests {
             assert_eq!(found, component);
             assert_eq!(descriptor.path(&found), path);
         }
+        for (name, version) in [
+            ("ks-table-ka-12-Data.db", Version::Ka),
+            ("ks-t.idx-jb-1-Digest.sha1", Version::Jb),
+            ("la-1-big-Digest.adler32", Version::La),
+            ("lb-3-big-Digest.adler32", Version::Lb),
+        ] {
+            let path = Path::new("/data/ks/t-0123").join(name);
+            let (descriptor, found) = Descriptor::parse(&path).unwrap().unwrap();
+            assert_eq!(descriptor.version, version, "{name}");
+            assert_eq!(descriptor.path(&found), path);
+        }
         let (bare, _) = Descriptor::parse(Path::new("nb-1-big-Data.db")).unwrap().unwrap();
         assert_eq!(bare.path(Component::Toc), Path::new("nb-1-big-TOC.txt"));
     }
@@ -284,6 +325,7 @@ mod tests {
             "nb-12345678901-big-Data.db",
             "nbb-1-big-Data.db",
             "nb-1-Data.db",
+            "ks-t-nb-1-Data.db",
             "",
             "nb-3gsm_0lob_1zdg0+we44my8dy25w-big-Data.db",
             "nb-3gsm-0lob-1zdg02we44my8dy25w-big-Data.db",
@@ -296,11 +338,10 @@ mod tests {
     fn sstables_of_other_formats_are_named_as_such() {
         for (name, version, temporary, word) in [
             ("da-1-bti-Data.db", "da", false, "BTI"),
-            ("lb-1-big-Data.db", "lb", false, "2.2"),
-            ("tmp-la-1-big-Data.db", "la", true, "2.2"),
-            ("ks-table-ka-12-Data.db", "ka", false, "2.1"),
-            ("ks-table.idx-tmplink-ka-12-Index.db", "ka", true, "2.1"),
-            ("ks-t-jb-1-Data.db", "jb", false, "2.0"),
+            ("tmp-la-1-big-Data.db", "la", true, "not finished"),
+            ("ks-table.idx-tmplink-ka-12-Index.db", "ka", true, "not finished"),
+            ("ks-t-ic-1-Data.db", "ic", false, "2.0"),
+            ("ka-1-big-Data.db", "ka", false, "together"),
             ("pa-1-big-Data.db", "pa", false, "after"),
             ("nb-1-bti-Data.db", "nb", false, "together"),
             ("tmp-nb-1-big-Data.db", "nb", true, "together"),

@@ -5,7 +5,8 @@
 //! i32 n        number of longs
 //! n × 8 bytes  bits
 //! ```
-//! Bit `i` is bit `i & 7` of byte `i >> 3`; up to `me` the eight bytes of each long stand in reverse order. The file is not
+//! Bit `i` is bit `i & 7` of byte `i >> 3`; up to `me` the eight bytes of each long stand in reverse order. Bits
+//! are `base + j × increment` with the halves of the key's hash, the first as increment; in 2.x the other way round. The file is not
 //! read on opening: a filter of a hundred million keys has more than a hundred megabytes.
 
 use crate::dht::murmur3_128;
@@ -47,15 +48,19 @@ impl Filter {
     /// False if the SSTable has no partition with this key.
     pub fn may_contain(&self, key: &[u8]) -> Result<bool> {
         let old = self.version.has_old_bloom_filter_order();
-        if self.all_set(key, old)? {
+        let hash = murmur3_128(key);
+        if self.version.has_old_bloom_filter_hash() {
+            // Files of 3.0's development have either hash.
+            return Ok(self.all_set((hash.1, hash.0), old)? || self.all_set(hash, old)?);
+        }
+        if self.all_set(hash, old)? {
             return Ok(true);
         }
         // Files of 4.0's development have either order.
-        Ok(self.version.has_development_variants() && self.all_set(key, !old)?)
+        Ok(self.version.has_development_variants() && self.all_set(hash, !old)?)
     }
 
-    fn all_set(&self, key: &[u8], old_order: bool) -> Result<bool> {
-        let (increment, base) = murmur3_128(key);
+    fn all_set(&self, (increment, base): (u64, u64), old_order: bool) -> Result<bool> {
         let mut base = base.cast_signed();
         let mut buf = Vec::new();
         for _ in 0..self.hash_count {

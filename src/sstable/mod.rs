@@ -1,4 +1,4 @@
-//! SSTables: Data.db and the files beside it, as Cassandra 3.0 to 5.0 writes them in the BIG format (`ma` to `oa`).
+//! SSTables: Data.db and the files beside it, as Cassandra 2.1 to 5.0 writes them in the BIG format (`ka` to `oa`, and `jb` of 2.0).
 //!
 //! A table directory holds files named `<version>-<id>-<format>-<component>`. A [`Descriptor`] is everything but the
 //! component; [`Descriptor::path`] adds it.
@@ -7,10 +7,12 @@ pub mod big;
 mod clustering_bytes;
 mod component;
 pub mod compression;
+mod cursor;
 mod descriptor;
 mod digest;
 mod filter;
 mod key_range;
+mod legacy_rows;
 mod partitioner;
 mod read_rate;
 mod reader;
@@ -22,11 +24,11 @@ mod version;
 mod walk;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 
 pub use component::Component;
 pub use descriptor::{Descriptor, SstableId, UnsupportedSstable};
-pub use digest::{compute_digest, read_digest, verify_digest};
+pub use digest::{DigestHasher, read_digest, verify_digest};
 pub use filter::Filter;
 pub use key_range::recorded_token_range;
 pub use partitioner::Partitioner;

@@ -6,11 +6,15 @@ use crate::dht::{Token, murmur3_token};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::ReadMode;
 use crate::rows::Row;
-use crate::rows::codec::{DroppedUdts, RowCodec, RowDecoder, Step, UnknownColumn};
+use crate::rows::codec::{
+    DroppedUdts, RowCodec, RowDecoder, SerializationHeader, Step, UnknownColumn, partition_head,
+};
+use crate::rows::legacy::LegacyLayout;
 use crate::schema::TableMetadata;
 
 use super::big::{PrimaryIndex, RowIndexLocation};
 use super::compression::DataChunks;
+use super::cursor::RowCursor;
 use super::stats::Statistics;
 use super::stream::{DataStream, LargeRows, WorkerRows};
 use super::{Component, Descriptor, Partitioner};
@@ -26,6 +30,15 @@ pub struct PartitionPosition {
     pub offset: u64,
 }
 
+/// How the rows of an SSTable are decoded.
+#[derive(Debug, Clone)]
+pub(super) enum RowFormat {
+    /// 3.0 and later.
+    Rows(Arc<RowCodec>),
+    /// 2.x: atoms.
+    Atoms(Arc<LegacyLayout>),
+}
+
 /// What stands in for a missing Index.db: a partition every [`SstableReader::SAMPLE`] bytes.
 type Samples = Vec<PartitionPosition>;
 
@@ -35,7 +48,7 @@ pub struct SstableReader {
     descriptor: Descriptor,
     statistics: Statistics,
     chunks: Arc<DataChunks>,
-    codec: Arc<RowCodec>,
+    rows: RowFormat,
     unknown: Vec<UnknownColumn>,
     index: Option<PrimaryIndex>,
     samples: Samples,
@@ -56,48 +69,58 @@ impl SstableReader {
         Ok(reader)
     }
 
+    /// Opens the SSTable to plan with it: nothing of Data.db is read. What only that could tell is not known then: where
+    /// partitions are without Index.db, and how a dropped column that could be either was stored.
+    pub fn open_to_plan(
+        descriptor: &Descriptor,
+        table: &TableMetadata,
+        mode: ReadMode,
+    ) -> Result<Self> {
+        let mut reader = Self::open_unread(descriptor, table, mode)?;
+        reader.index = PrimaryIndex::open(descriptor, reader.partitioner(), mode)?;
+        Ok(reader)
+    }
+
     /// Opens Data.db and what its rows are decoded with, as if there were no index: for [`super::DataWalk`].
     pub fn open_data(
         descriptor: &Descriptor,
         table: &TableMetadata,
         mode: ReadMode,
     ) -> Result<Self> {
-        let statistics =
-            Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
-        let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
-        let unsigned = descriptor.version.has_uint_deletion_time();
-        let (codec, unknown) =
-            RowCodec::new(table, &statistics.header, unsigned, DroppedUdts::MultiCell).map_err(
-                |e| {
-                    e.in_file(&descriptor.path(Component::Statistics)).map_damage(|d| {
-                        d.table = Some(table.qualified_name());
-                        d.offset = None;
-                        d.hint = Some(
-                    "the schema does not belong to these files: give the right one by --schema"
-                        .into(),
-                );
-                    })
-                },
-            )?;
-        let mut reader = Self {
-            descriptor: descriptor.clone(),
-            statistics,
-            chunks,
-            codec: Arc::new(codec),
-            unknown,
-            index: None,
-            samples: Samples::new(),
-        };
-        if RowCodec::has_ambiguous_dropped_column(table, &reader.statistics.header)
+        let mut reader = Self::open_unread(descriptor, table, mode)?;
+        if let Some(header) = &reader.statistics.header
+            && RowCodec::has_ambiguous_dropped_column(table, header)
             && reader.walk(0, |_| false).is_err()
         {
-            let frozen =
-                RowCodec::new(table, &reader.statistics.header, unsigned, DroppedUdts::Frozen);
+            let unsigned = descriptor.version.has_uint_deletion_time();
+            let frozen = RowCodec::new(table, header, unsigned, DroppedUdts::Frozen);
             if let Ok((codec, _)) = frozen {
-                reader.codec = Arc::new(codec);
+                reader.rows = RowFormat::Rows(Arc::new(codec));
             }
         }
         Ok(reader)
+    }
+
+    fn open_unread(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
+        let statistics =
+            Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
+        let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
+        let (rows, unknown) = match &statistics.header {
+            Some(header) => {
+                let (codec, unknown) = row_codec(descriptor, table, header)?;
+                (RowFormat::Rows(Arc::new(codec)), unknown)
+            }
+            None => (RowFormat::Atoms(Arc::new(LegacyLayout::new(table))), Vec::new()),
+        };
+        Ok(Self {
+            descriptor: descriptor.clone(),
+            statistics,
+            chunks,
+            rows,
+            unknown,
+            index: None,
+            samples: Samples::new(),
+        })
     }
 
     /// The order of its partitions.
@@ -127,8 +150,16 @@ impl SstableReader {
     }
 
     /// How its rows are decoded.
-    pub fn codec(&self) -> &Arc<RowCodec> {
-        &self.codec
+    pub(super) fn rows(&self) -> &RowFormat {
+        &self.rows
+    }
+
+    /// How the names of its cells are read, if it is one of 2.x.
+    pub fn legacy_layout(&self) -> Option<&LegacyLayout> {
+        match &self.rows {
+            RowFormat::Rows(_) => None,
+            RowFormat::Atoms(layout) => Some(layout),
+        }
     }
 
     /// Columns that the schema does not know.
@@ -231,37 +262,24 @@ impl SstableReader {
     ) -> Result<Option<PartitionPosition>> {
         let rows = Arc::new(WorkerRows::new(Arc::new(LargeRows::new(usize::MAX))));
         let mut stream = DataStream::new(Arc::clone(&self.chunks), rows, false);
-        let mut decoder = RowDecoder::new(Arc::clone(&self.codec));
+        let mut cursor = RowCursor::new(self);
         let mut row = Row::EMPTY;
         stream.seek(offset);
         while !stream.at_end() {
-            let head = self.read_head(&mut stream, &decoder)?;
+            let head = self.read_head(&mut stream)?;
             let key = head.key.of(stream.window()).to_vec();
             let at = PartitionPosition { token: self.token(&key), key, offset: stream.position() };
             if wanted(&at) {
                 return Ok(Some(at));
             }
             stream.consume(head.len);
-            let mut previous = head.len as u64;
-            if self.codec.has_static() {
-                // The first row counts its distance from the key, over the static row.
-                let step = self.read_unfiltered(&mut stream, &mut decoder, 0, &mut row)?;
-                if let Step::Row(len) = step {
-                    stream.consume(len);
-                    previous += len as u64;
-                }
-            }
+            cursor.begin(self, &mut stream, head.len)?;
             loop {
-                let step = self.read_unfiltered(&mut stream, &mut decoder, previous, &mut row)?;
-                let len = match step {
-                    Step::Row(len) | Step::Marker(len, _) => len,
-                    Step::End | Step::Need(_) => 1,
-                };
-                stream.consume(len);
+                let step = cursor.next(self, &mut stream, &mut row)?;
+                stream.consume(cursor.step_len(&step));
                 if step == Step::End {
                     break;
                 }
-                previous = len as u64;
             }
         }
         Ok(None)
@@ -284,13 +302,12 @@ impl SstableReader {
     pub(super) fn read_head(
         &self,
         stream: &mut DataStream,
-        decoder: &RowDecoder,
     ) -> Result<crate::rows::codec::PartitionHead> {
+        let unsigned = self.descriptor.version.has_uint_deletion_time();
         let mut needed = 32;
         loop {
             let whole = stream.ensure(needed)?;
-            match decoder
-                .partition_head(stream.window())
+            match partition_head(stream.window(), unsigned)
                 .map_err(|e| self.damage(e, stream.position()))?
             {
                 Ok(head) => return Ok(head),
@@ -325,7 +342,7 @@ impl SstableReader {
     }
 
     #[cold]
-    fn cut_off(&self, stream: &DataStream, needed: usize) -> Error {
+    pub(super) fn cut_off(&self, stream: &DataStream, needed: usize) -> Error {
         let kind = DecodeErrorKind::Truncated {
             what: "partition",
             wanted: needed as u64,
@@ -349,6 +366,23 @@ impl SstableReader {
             );
         })
     }
+}
+
+fn row_codec(
+    descriptor: &Descriptor,
+    table: &TableMetadata,
+    header: &SerializationHeader,
+) -> Result<(RowCodec, Vec<UnknownColumn>)> {
+    let unsigned = descriptor.version.has_uint_deletion_time();
+    RowCodec::new(table, header, unsigned, DroppedUdts::MultiCell).map_err(|e| {
+        e.in_file(&descriptor.path(Component::Statistics)).map_damage(|d| {
+            d.table = Some(table.qualified_name());
+            d.offset = None;
+            d.hint = Some(
+                "the schema does not belong to these files: give the right one by --schema".into(),
+            );
+        })
+    })
 }
 
 #[cfg(test)]

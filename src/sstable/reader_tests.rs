@@ -11,7 +11,7 @@ use crate::schema::{ColumnKind, ColumnMetadata, CompactKind};
 /// A table made of what the header says, good enough to decode with.
 fn table_of(descriptor: &Descriptor) -> TableMetadata {
     let path = descriptor.path(Component::Statistics);
-    let header = Statistics::read(&path, descriptor.version).unwrap().header;
+    let header = Statistics::read(&path, descriptor.version).unwrap().header.unwrap();
     let column = |name: &str, cql_type: &CqlType, kind| ColumnMetadata {
         name: name.into(),
         cql_type: cql_type.clone(),

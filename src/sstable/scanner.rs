@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crate::dht::{Token, TokenRange};
 use crate::error::{DecodeError, Error, Result};
-use crate::rows::codec::{CellsLeftOut, PREVIOUS_UNKNOWN, RowDecoder, Step};
+use crate::rows::codec::{CellsLeftOut, Step};
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
 
+use super::cursor::RowCursor;
 use super::reader::{PartitionPosition, SstableReader};
 use super::stream::{DataStream, WorkerRows};
 use super::{Component, Partitioner};
@@ -29,7 +30,7 @@ pub struct ScanState {
 pub struct SstableScanner {
     reader: Arc<SstableReader>,
     stream: DataStream,
-    decoder: RowDecoder,
+    cursor: RowCursor,
     range: TokenRange,
     /// Offset of the first partition, and where the scan stands or stopped.
     started_at: u64,
@@ -39,14 +40,9 @@ pub struct SstableScanner {
     /// The partition at hand was read to its end and the next one's key is not known yet.
     between: bool,
     deletion: DeletionTime,
-    static_row: Row,
-    static_data: Vec<u8>,
-    has_static: bool,
     row: Row,
     /// Bytes of the unfiltered at hand, to be left behind by the next move.
     current_len: usize,
-    /// Size of the unfiltered before the next one.
-    previous: u64,
     /// The stream stands at the head of the partition at hand (else it is still to be sought).
     positioned: bool,
     /// The partition at hand was opened and its end has not been read.
@@ -91,11 +87,11 @@ impl SstableScanner {
         small: bool,
     ) -> Self {
         let stream = DataStream::new(Arc::clone(reader.chunks()), rows, small);
-        let decoder = RowDecoder::new(Arc::clone(reader.codec()));
+        let cursor = RowCursor::new(&reader);
         let PartitionPosition { token, key, offset } = position;
         Self {
             stream,
-            decoder,
+            cursor,
             range: TokenRange::ALL,
             started_at: offset,
             partition_offset: offset,
@@ -105,12 +101,8 @@ impl SstableScanner {
             token,
             between: false,
             deletion: DeletionTime::LIVE,
-            static_row: Row::EMPTY,
-            static_data: Vec::new(),
-            has_static: false,
             row: Row::EMPTY,
             current_len: 0,
-            previous: 0,
             positioned: false,
             inside: false,
             rows_read: 0,
@@ -122,7 +114,7 @@ impl SstableScanner {
         self.stream.seek(self.partition_offset.saturating_add(offset));
         self.stream.ensure(1)?;
         self.current_len = 0;
-        self.previous = PREVIOUS_UNKNOWN;
+        self.cursor.skip();
         Ok(())
     }
 
@@ -146,33 +138,12 @@ impl SstableScanner {
 
     /// Cells of dropped columns, and of columns that the schema does not know, so far.
     pub fn cells_left_out(&self) -> CellsLeftOut {
-        self.decoder.left_out
+        self.cursor.left_out()
     }
 
     /// Chunks read so far.
     pub fn chunks_read(&self) -> u64 {
         self.stream.chunks_read
-    }
-
-    fn read_static(&mut self) -> Result<()> {
-        let step = self.reader.read_unfiltered(
-            &mut self.stream,
-            &mut self.decoder,
-            0,
-            &mut self.static_row,
-        )?;
-        let Step::Row(len) = step else {
-            let error = DecodeError::invalid("no static row where the table has static columns", 0);
-            return Err(self.reader.damage(error, self.stream.position()));
-        };
-        // The window moves on with the rows; the static row is wanted for all of them.
-        let window = self.stream.window();
-        self.static_data.clear();
-        self.static_data.extend_from_slice(window.get(..len).unwrap_or_default());
-        self.has_static = !self.static_row.cells.is_empty() || !self.static_row.complex.is_empty();
-        self.stream.consume(len);
-        self.previous += len as u64;
-        Ok(())
     }
 
     fn check_order(&self, token: Token, key: &[u8]) -> Result<()> {
@@ -201,7 +172,7 @@ impl SstableScanner {
             self.stream.seek(self.partition_offset);
             self.positioned = true;
         }
-        let head = self.reader.read_head(&mut self.stream, &self.decoder)?;
+        let head = self.reader.read_head(&mut self.stream)?;
         let key = head.key.of(self.stream.window());
         if key != self.key.as_slice() {
             let error = DecodeError::invalid(
@@ -217,14 +188,8 @@ impl SstableScanner {
         }
         self.deletion = head.deletion;
         self.stream.consume(head.len);
-        self.previous = head.len as u64;
-        self.has_static = false;
-        self.static_row.clear();
-        if self.decoder.codec().has_static() {
-            self.read_static()?;
-        }
         self.current_len = 0;
-        Ok(())
+        self.cursor.begin(&self.reader, &mut self.stream, head.len)
     }
 
     fn move_to_next_partition(&mut self) -> Result<()> {
@@ -233,7 +198,7 @@ impl SstableScanner {
         if self.stream.at_end() {
             self.done = true;
         } else {
-            let head = self.reader.read_head(&mut self.stream, &self.decoder)?;
+            let head = self.reader.read_head(&mut self.stream)?;
             let key = head.key.of(self.stream.window());
             let token = self.reader.token(key);
             self.check_order(token, key)?;
@@ -274,33 +239,26 @@ impl PartitionSource for SstableScanner {
     }
 
     fn static_row(&self) -> Option<RowView<'_>> {
-        self.has_static.then_some(RowView { row: &self.static_row, data: &self.static_data })
+        self.cursor.static_row()
     }
 
     #[inline]
     fn next(&mut self) -> Result<Unfiltered> {
         self.stream.consume(self.current_len);
         self.current_len = 0;
-        let step = self.reader.read_unfiltered(
-            &mut self.stream,
-            &mut self.decoder,
-            self.previous,
-            &mut self.row,
-        );
+        let step = self.cursor.next(&self.reader, &mut self.stream, &mut self.row);
         match step {
             Ok(Step::Row(len)) => {
                 self.current_len = len;
-                self.previous = len as u64;
                 self.rows_read += 1;
                 Ok(Unfiltered::Row)
             }
             Ok(Step::Marker(len, marker)) => {
                 self.current_len = len;
-                self.previous = len as u64;
                 Ok(Unfiltered::Marker(marker))
             }
-            Ok(Step::End | Step::Need(_)) => {
-                self.stream.consume(1);
+            Ok(step @ (Step::End | Step::Need(_))) => {
+                self.stream.consume(self.cursor.step_len(&step));
                 self.inside = false;
                 Ok(Unfiltered::End)
             }
@@ -310,12 +268,18 @@ impl PartitionSource for SstableScanner {
 
     #[inline]
     fn row(&self) -> RowView<'_> {
-        RowView { row: &self.row, data: self.stream.window() }
+        match self.cursor.marker_row() {
+            None => RowView { row: &self.row, data: self.stream.window() },
+            Some(view) => view,
+        }
     }
 
     #[inline]
     fn row_mut(&mut self) -> (&mut Row, &[u8]) {
-        (&mut self.row, self.stream.window())
+        match self.cursor.marker_row_mut() {
+            None => (&mut self.row, self.stream.window()),
+            Some(marker) => marker,
+        }
     }
 
     #[cold]

@@ -167,6 +167,11 @@ impl DataStream {
         self.start = (self.start + len).min(self.end);
     }
 
+    /// The largest row that may be held, bytes.
+    pub(super) fn row_limit(&self) -> usize {
+        self.rows.shared.limit
+    }
+
     /// Moves to `offset` of the stream.
     pub(super) fn seek(&mut self, offset: u64) {
         let chunk_len = self.chunks.chunk_len() as u64;

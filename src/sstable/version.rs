@@ -8,6 +8,14 @@ use std::fmt;
 /// A version of the SSTable format (`BigFormat.BigVersion`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
+    /// 2.0.1.
+    Jb,
+    /// 2.1.
+    Ka,
+    /// 2.2.0.
+    La,
+    /// 2.2.7.
+    Lb,
     /// 3.0.0.
     Ma,
     /// 3.0.7, 3.7.
@@ -52,8 +60,21 @@ impl fmt::Display for Format {
 
 impl Version {
     /// All versions, oldest first.
-    pub const ALL: [Self; 9] =
-        [Self::Ma, Self::Mb, Self::Mc, Self::Md, Self::Me, Self::Na, Self::Nb, Self::Nc, Self::Oa];
+    pub const ALL: [Self; 13] = [
+        Self::Jb,
+        Self::Ka,
+        Self::La,
+        Self::Lb,
+        Self::Ma,
+        Self::Mb,
+        Self::Mc,
+        Self::Md,
+        Self::Me,
+        Self::Na,
+        Self::Nb,
+        Self::Nc,
+        Self::Oa,
+    ];
 
     /// The version with these two letters; what is known of other letters as an error, in words.
     pub fn parse(letters: &str) -> Result<Self, &'static str> {
@@ -63,9 +84,31 @@ impl Version {
             .ok_or_else(|| describe_unsupported(letters))
     }
 
+    /// The name of the component with the checksum of Data.db.
+    pub fn digest_name(self) -> &'static str {
+        match self {
+            // In `ka` it holds an Adler-32 all the same.
+            Self::Jb | Self::Ka => "Digest.sha1",
+            Self::La | Self::Lb => "Digest.adler32",
+            Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => "Digest.crc32",
+        }
+    }
+
     /// The letters in file names.
     pub fn letters(self) -> &'static str {
         match self {
+            Self::Jb => "jb",
+            Self::Ka => "ka",
+            Self::La => "la",
+            Self::Lb => "lb",
             Self::Ma => "ma",
             Self::Mb => "mb",
             Self::Mc => "mc",
@@ -81,8 +124,8 @@ impl Version {
     /// The Statistics component has the commit-log position at which the oldest data of the SSTable begins.
     pub fn has_commit_log_lower_bound(self) -> bool {
         match self {
-            Self::Ma => false,
-            Self::Mb
+            Self::Lb
+            | Self::Mb
             | Self::Mc
             | Self::Md
             | Self::Me
@@ -90,14 +133,15 @@ impl Version {
             | Self::Nb
             | Self::Nc
             | Self::Oa => true,
+            Self::Jb | Self::Ka | Self::La | Self::Ma => false,
         }
     }
 
     /// The Statistics component has the commit-log intervals that the SSTable covers.
     pub fn has_commit_log_intervals(self) -> bool {
         match self {
-            Self::Ma | Self::Mb => false,
             Self::Mc | Self::Md | Self::Me | Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
+            Self::Jb | Self::Ka | Self::La | Self::Lb | Self::Ma | Self::Mb => false,
         }
     }
 
@@ -105,14 +149,25 @@ impl Version {
     pub fn has_accurate_min_max(self) -> bool {
         match self {
             Self::Md | Self::Me | Self::Na | Self::Nb | Self::Nc => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Oa => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Oa => false,
         }
     }
 
     /// The Statistics component has the least and greatest clustering as two lists of values.
     pub fn has_legacy_min_max(self) -> bool {
         match self {
-            Self::Ma
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
             | Self::Mb
             | Self::Mc
             | Self::Md
@@ -129,7 +184,11 @@ impl Version {
     pub fn has_improved_min_max(self) -> bool {
         match self {
             Self::Oa => true,
-            Self::Ma
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
             | Self::Mb
             | Self::Mc
             | Self::Md
@@ -144,7 +203,11 @@ impl Version {
     pub fn has_appended_improved_min_max(self) -> bool {
         match self {
             Self::Nc => true,
-            Self::Ma
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
             | Self::Mb
             | Self::Mc
             | Self::Md
@@ -159,7 +222,15 @@ impl Version {
     pub fn has_originating_host_id(self) -> bool {
         match self {
             Self::Me | Self::Nb | Self::Nc | Self::Oa => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Na => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Na => false,
         }
     }
 
@@ -167,7 +238,15 @@ impl Version {
     pub fn has_max_compressed_length(self) -> bool {
         match self {
             Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Me => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me => false,
         }
     }
 
@@ -175,7 +254,15 @@ impl Version {
     pub fn has_pending_repair(self) -> bool {
         match self {
             Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Me => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me => false,
         }
     }
 
@@ -183,7 +270,15 @@ impl Version {
     pub fn has_is_transient(self) -> bool {
         match self {
             Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Me => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me => false,
         }
     }
 
@@ -192,7 +287,11 @@ impl Version {
     pub fn has_development_variants(self) -> bool {
         match self {
             Self::Na => true,
-            Self::Ma
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
             | Self::Mb
             | Self::Mc
             | Self::Md
@@ -207,14 +306,30 @@ impl Version {
     pub fn has_metadata_checksums(self) -> bool {
         match self {
             Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Me => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me => false,
         }
     }
 
     /// The bits of the Bloom filter stand in big-endian longs.
     pub fn has_old_bloom_filter_order(self) -> bool {
         match self {
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Me => true,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me => true,
             Self::Na | Self::Nb | Self::Nc | Self::Oa => false,
         }
     }
@@ -223,7 +338,17 @@ impl Version {
     pub fn has_partition_level_deletions_presence_marker(self) -> bool {
         match self {
             Self::Nc | Self::Oa => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Me | Self::Na | Self::Nb => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb => false,
         }
     }
 
@@ -231,7 +356,17 @@ impl Version {
     pub fn has_key_range(self) -> bool {
         match self {
             Self::Nc | Self::Oa => true,
-            Self::Ma | Self::Mb | Self::Mc | Self::Md | Self::Me | Self::Na | Self::Nb => false,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb => false,
         }
     }
 
@@ -239,7 +374,11 @@ impl Version {
     pub fn has_token_space_coverage(self) -> bool {
         match self {
             Self::Oa => true,
-            Self::Ma
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
             | Self::Mb
             | Self::Mc
             | Self::Md
@@ -250,11 +389,137 @@ impl Version {
         }
     }
 
+    /// Partitions are lists of atoms, before the rows of 3.0: they need the schema to be read, and nothing in the file says
+    /// how ([`crate::rows::legacy`]).
+    pub fn has_atoms(self) -> bool {
+        match self {
+            Self::Jb | Self::Ka | Self::La | Self::Lb => true,
+            Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => false,
+        }
+    }
+
+    /// File names begin with keyspace and table, and have no format.
+    pub fn has_table_in_file_name(self) -> bool {
+        match self {
+            Self::Jb | Self::Ka => true,
+            Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => false,
+        }
+    }
+
+    /// Statistics.db has a list of its components.
+    pub fn has_metadata_components(self) -> bool {
+        match self {
+            Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => true,
+            Self::Jb => false,
+        }
+    }
+
+    /// Checksums of compressed chunks are Adler-32.
+    pub fn has_adler32_chunks(self) -> bool {
+        match self {
+            Self::Jb | Self::Ka | Self::La | Self::Lb => true,
+            Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => false,
+        }
+    }
+
+    /// CRC.db and the digest have Adler-32 checksums.
+    pub fn has_adler32_files(self) -> bool {
+        match self {
+            Self::Ka | Self::La | Self::Lb => true,
+            Self::Jb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => false,
+        }
+    }
+
+    /// Summary.db has its sampling level.
+    pub fn has_summary_sampling_level(self) -> bool {
+        match self {
+            Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => true,
+            Self::Jb => false,
+        }
+    }
+
+    /// The two halves of the hash have changed places in the Bloom filter.
+    pub fn has_old_bloom_filter_hash(self) -> bool {
+        match self {
+            Self::Jb | Self::Ka | Self::La | Self::Lb => true,
+            Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => false,
+        }
+    }
+
     /// Local deletion times are unsigned, and the deletion of a partition is written in its new form.
     pub fn has_uint_deletion_time(self) -> bool {
         match self {
             Self::Oa => true,
-            Self::Ma
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
             | Self::Mb
             | Self::Mc
             | Self::Md
@@ -279,9 +544,7 @@ fn describe_unsupported(letters: &str) -> &'static str {
         "pa" | "pb" | "ea" | "eb" => {
             "a format of a release after Cassandra 5.0, which this program does not know"
         }
-        "ka" => "the 2.x format (Cassandra 2.1), not read yet",
-        "la" | "lb" => "the 2.x format (Cassandra 2.2), not read yet",
-        "jb" | "ja" | "ic" | "ib" | "ia" | "hf" | "he" | "hd" | "hc" | "hb" | "ha" => {
+        "ja" | "ic" | "ib" | "ia" | "hf" | "he" | "hd" | "hc" | "hb" | "ha" => {
             "a format of Cassandra 2.0 or older; only a Cassandra 2.1 can upgrade it (nodetool upgradesstables)"
         }
         _ => "a format version that no known release of Cassandra writes",
@@ -297,14 +560,7 @@ mod tests {
         for version in Version::ALL {
             assert_eq!(Version::parse(version.letters()), Ok(version));
         }
-        for (letters, word) in [
-            ("ka", "2.1"),
-            ("lb", "2.2"),
-            ("jb", "2.0"),
-            ("da", "BTI"),
-            ("pa", "after"),
-            ("zz", "no known"),
-        ] {
+        for (letters, word) in [("ic", "2.0"), ("da", "BTI"), ("pa", "after"), ("zz", "no known")] {
             assert!(Version::parse(letters).unwrap_err().contains(word), "{letters}");
         }
         assert!(Version::parse("NB").is_err());
@@ -313,27 +569,34 @@ mod tests {
     #[test]
     fn features_are_those_of_the_version_matrix() {
         type Feature = fn(Version) -> bool;
-        let matrix: [(&str, Feature, &str); 16] = [
-            ("commit-log lower bound", Version::has_commit_log_lower_bound, ".xxxxxxxx"),
-            ("commit-log intervals", Version::has_commit_log_intervals, "..xxxxxxx"),
-            ("accurate min/max", Version::has_accurate_min_max, "...xxxxx."),
-            ("legacy min/max", Version::has_legacy_min_max, "xxxxxxxx."),
-            ("improved min/max", Version::has_improved_min_max, "........x"),
-            ("appended min/max", Version::has_appended_improved_min_max, ".......x."),
-            ("host id", Version::has_originating_host_id, "....x.xxx"),
-            ("max compressed length", Version::has_max_compressed_length, ".....xxxx"),
-            ("pending repair", Version::has_pending_repair, ".....xxxx"),
-            ("transient", Version::has_is_transient, ".....xxxx"),
-            ("checksums", Version::has_metadata_checksums, ".....xxxx"),
-            ("old Bloom order", Version::has_old_bloom_filter_order, "xxxxx...."),
+        let matrix: [(&str, Feature, &str); 23] = [
+            ("atoms", Version::has_atoms, "xxxx........."),
+            ("table in names", Version::has_table_in_file_name, "xx..........."),
+            ("components", Version::has_metadata_components, ".xxxxxxxxxxxx"),
+            ("Adler chunks", Version::has_adler32_chunks, "xxxx........."),
+            ("Adler files", Version::has_adler32_files, ".xxx........."),
+            ("sampling level", Version::has_summary_sampling_level, ".xxxxxxxxxxxx"),
+            ("old Bloom hash", Version::has_old_bloom_filter_hash, "xxxx........."),
+            ("commit-log lower bound", Version::has_commit_log_lower_bound, "...x.xxxxxxxx"),
+            ("commit-log intervals", Version::has_commit_log_intervals, "......xxxxxxx"),
+            ("accurate min/max", Version::has_accurate_min_max, ".......xxxxx."),
+            ("legacy min/max", Version::has_legacy_min_max, "xxxxxxxxxxxx."),
+            ("improved min/max", Version::has_improved_min_max, "............x"),
+            ("appended min/max", Version::has_appended_improved_min_max, "...........x."),
+            ("host id", Version::has_originating_host_id, "........x.xxx"),
+            ("max compressed length", Version::has_max_compressed_length, ".........xxxx"),
+            ("pending repair", Version::has_pending_repair, ".........xxxx"),
+            ("transient", Version::has_is_transient, ".........xxxx"),
+            ("checksums", Version::has_metadata_checksums, ".........xxxx"),
+            ("old Bloom order", Version::has_old_bloom_filter_order, "xxxxxxxxx...."),
             (
                 "partition deletions",
                 Version::has_partition_level_deletions_presence_marker,
-                ".......xx",
+                "...........xx",
             ),
-            ("key range", Version::has_key_range, ".......xx"),
-            ("token coverage", Version::has_token_space_coverage, "........x"),
-            ("unsigned deletion time", Version::has_uint_deletion_time, "........x"),
+            ("key range", Version::has_key_range, "...........xx"),
+            ("token coverage", Version::has_token_space_coverage, "............x"),
+            ("unsigned deletion time", Version::has_uint_deletion_time, "............x"),
         ];
         for (name, feature, expected) in matrix {
             let found: String =

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::error::{DecodeError, Error, Result};
-use crate::rows::codec::{RowDecoder, Step};
+use crate::error::{Error, Result};
+use crate::rows::codec::Step;
 use crate::rows::{DeletionTime, Marker, Row, RowView};
 
+use super::cursor::RowCursor;
 use super::reader::SstableReader;
 use super::stream::{DataStream, WorkerRows};
 
@@ -22,7 +23,7 @@ pub struct WalkedPartition {
 /// What a walk came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WalkStep {
-    /// The static row, which every partition of a file with static columns begins with; it may be empty.
+    /// The static row, where there is anything in it.
     Static,
     /// A row.
     Row,
@@ -37,28 +38,31 @@ pub enum WalkStep {
 pub struct DataWalk {
     reader: Arc<SstableReader>,
     stream: DataStream,
-    decoder: RowDecoder,
+    cursor: RowCursor,
     key: Vec<u8>,
     row: Row,
     current_len: usize,
-    previous: u64,
-    static_is_next: bool,
+    head_len: usize,
+    /// The head of a partition was read, and not what follows it.
+    at_head: bool,
+    at_static: bool,
 }
 
 impl DataWalk {
     /// A walk over `reader`, which [`SstableReader::open_data`] may have opened.
     pub fn new(reader: Arc<SstableReader>, rows: Arc<WorkerRows>) -> Self {
         let stream = DataStream::new(Arc::clone(reader.chunks()), rows, false);
-        let decoder = RowDecoder::new(Arc::clone(reader.codec()));
+        let cursor = RowCursor::new(&reader);
         Self {
             reader,
             stream,
-            decoder,
+            cursor,
             key: Vec::new(),
             row: Row::EMPTY,
             current_len: 0,
-            previous: 0,
-            static_is_next: false,
+            head_len: 0,
+            at_head: false,
+            at_static: false,
         }
     }
 
@@ -69,12 +73,13 @@ impl DataWalk {
             return Ok(None);
         }
         let offset = self.stream.position();
-        let head = self.reader.read_head(&mut self.stream, &self.decoder)?;
+        let head = self.reader.read_head(&mut self.stream)?;
         self.key.clear();
         self.key.extend_from_slice(head.key.of(self.stream.window()));
         self.current_len = head.len;
-        self.previous = head.len as u64;
-        self.static_is_next = self.decoder.codec().has_static();
+        self.head_len = head.len;
+        self.at_head = true;
+        self.at_static = false;
         Ok(Some(WalkedPartition { offset, deletion: head.deletion }))
     }
 
@@ -86,34 +91,29 @@ impl DataWalk {
     /// Moves on within the partition.
     pub fn next_step(&mut self) -> Result<WalkStep> {
         self.consume();
-        let is_static = std::mem::take(&mut self.static_is_next);
-        let previous = if is_static { 0 } else { self.previous };
-        let step = self
-            .reader
-            .read_unfiltered(&mut self.stream, &mut self.decoder, previous, &mut self.row)
-            .map_err(|error| self.with_key(error))?;
-        let (len, step) = match step {
-            Step::Row(len) if is_static => {
-                // The first row counts its distance from the partition's head.
-                self.previous += len as u64;
-                self.current_len = len;
+        if std::mem::take(&mut self.at_head) {
+            self.cursor
+                .begin(&self.reader, &mut self.stream, self.head_len)
+                .map_err(|error| self.with_key(error))?;
+            if self.cursor.static_row().is_some() {
+                self.at_static = true;
                 return Ok(WalkStep::Static);
             }
-            _ if is_static => {
-                let words = "no static row where the table has static columns";
-                let error = self.reader.damage(DecodeError::invalid(words, 0), self.position());
-                return Err(self.with_key(error));
-            }
-            Step::Row(len) => (len, WalkStep::Row),
-            Step::Marker(len, marker) => (len, WalkStep::Marker(marker)),
-            Step::End | Step::Need(_) => (1, WalkStep::End),
-        };
-        self.current_len = len;
-        self.previous = len as u64;
-        Ok(step)
+        }
+        self.at_static = false;
+        let step = self
+            .cursor
+            .next(&self.reader, &mut self.stream, &mut self.row)
+            .map_err(|error| self.with_key(error))?;
+        self.current_len = self.cursor.step_len(&step);
+        Ok(match step {
+            Step::Row(_) => WalkStep::Row,
+            Step::Marker(_, marker) => WalkStep::Marker(marker),
+            Step::End | Step::Need(_) => WalkStep::End,
+        })
     }
 
-    /// Offset in the stream of the head or step at hand.
+    /// Offset in the stream of the head or step at hand; of a static row, and of a marker of 2.x, where the next step begins.
     pub fn position(&self) -> u64 {
         self.stream.position()
     }
@@ -123,9 +123,13 @@ impl DataWalk {
         self.stream.position() + self.current_len as u64
     }
 
-    /// The row at hand, or the clustering of the marker.
+    /// The row at hand, static or not, or the clustering of the marker.
     pub fn row(&self) -> RowView<'_> {
-        RowView { row: &self.row, data: self.stream.window() }
+        let in_window = RowView { row: &self.row, data: self.stream.window() };
+        match self.at_static {
+            true => self.cursor.static_row().unwrap_or(in_window),
+            false => self.cursor.marker_row().unwrap_or(in_window),
+        }
     }
 
     fn consume(&mut self) {

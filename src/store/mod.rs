@@ -3,6 +3,7 @@
 //! Names are relative, with `/` between their parts. An object appears whole or not at all, whatever happens to the
 //! writer: a reader never sees half of one.
 
+mod claim;
 mod local;
 mod location;
 mod lock;
@@ -10,6 +11,7 @@ mod object;
 pub mod s3;
 mod syncer;
 
+pub use claim::{Claim, host_name};
 pub use local::LocalStore;
 pub use location::{Location, S3Location, open};
 pub use object::{

@@ -1,5 +1,8 @@
 //! The contract of a store, whatever is behind it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::error::{Error, Result};
@@ -75,6 +78,12 @@ pub trait Store: Send + Sync {
         bytes: &[u8],
         version: &ObjectVersion,
     ) -> Result<ReplaceOutcome>;
+
+    /// Hands over the flag that is set to a signal's number when the user wants to stop: from then on nothing waits for a
+    /// better time to be tried again, and what is given up for that is [`Error::Stopped`].
+    fn stop_on(&self, flag: &Arc<AtomicI32>) {
+        let _waits_for_nothing = flag;
+    }
 
     /// False if the store is known to ignore conditions: [`Store::put_if_unchanged`] then fails.
     fn is_conditional(&self) -> bool {

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::ReadMode;
 use crate::merge::ClusteringOrder;
-use crate::rows::{ClusteringKind, DeletionTime, PartitionSource, PartitionUpdate, Unfiltered};
+use crate::rows::legacy::LegacyLayout;
+use crate::rows::{
+    ClusteringKind, DeletionTime, PartitionSource, PartitionUpdate, Row, RowView, Span, Unfiltered,
+};
 use crate::schema::TableMetadata;
-use crate::sstable::big::{RowIndex, RowIndexLocation};
+use crate::sstable::big::{LegacyIndexBlock, LegacyRowIndex, RowIndex, RowIndexLocation};
 use crate::sstable::{
     Component, Descriptor, Filter, PartitionPosition, SstableReader, SstableScanner, WorkerRows,
 };
@@ -141,8 +144,14 @@ impl StoredSstable {
         let Some(index) = self.reader.index() else { return Ok(None) };
         let mut buf = Vec::new();
         let bytes = index.row_index(location, &mut buf)?;
-        let types = &self.reader.statistics().header.clustering_types;
         let fail = |error| index.row_index_error(location, error);
+        if let Some(layout) = self.reader.legacy_layout() {
+            // The ranges that are open where it begins are repeated there.
+            let offset = legacy_block(layout, bytes, order, start).map_err(fail)?;
+            return Ok(offset.map(|offset| (offset, DeletionTime::LIVE)));
+        }
+        let header = self.reader.statistics().header.as_ref();
+        let types = header.map(|header| header.clustering_types.as_slice()).unwrap_or_default();
         let blocks = RowIndex::decode(bytes, self.descriptor().version, types).map_err(fail)?;
         let (mut low, mut high) = (0, blocks.block_count());
         while low < high {
@@ -169,6 +178,47 @@ impl StoredSstable {
     }
 }
 
+/// The offset of the block of atoms to read from for what lies behind `start`; none for the first block.
+///
+/// It is the last one that ends before `start`, not the next: a block may begin within a row, and a range tombstone is only
+/// repeated in the blocks whose first atom it reaches, which one that ends between two blocks does not.
+fn legacy_block(
+    layout: &LegacyLayout,
+    bytes: &[u8],
+    order: &ClusteringOrder,
+    start: &SliceBound,
+) -> Result<Option<u64>, DecodeError> {
+    let blocks = LegacyRowIndex::decode(bytes)?.blocks;
+    let mut row = Row::EMPTY;
+    // True if all of the block, and so of those before it, lies before `start`.
+    let mut ends_before = |block: &LegacyIndexBlock<'_>| -> Result<bool, DecodeError> {
+        // Not longer than the 65,535 bytes that its length can say.
+        let name = Span { start: 0, len: u32::try_from(block.last.len()).unwrap_or(u32::MAX) };
+        if !layout.read_prefix(block.last, name, &mut row.clustering)? {
+            return Ok(false);
+        }
+        let last = RowView { row: &row, data: block.last };
+        Ok(start.compare_to(order, last, 1).is_gt())
+    };
+    let (mut low, mut high) = (0, blocks.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let Some(block) = blocks.get(middle) else { break };
+        if ends_before(block)? {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    let Some(found) = low.checked_sub(1).filter(|&found| found > 0) else { return Ok(None) };
+    let (Some(block), Some(before)) = (blocks.get(found), blocks.get(found - 1)) else {
+        return Ok(None);
+    };
+    // What follows the last static cell may be static too, and is read with the partition's head.
+    let is_static = layout.is_static_name(before.last);
+    Ok((!is_static).then_some(block.offset))
+}
+
 /// The error of a part of a partition that takes more memory than a read may.
 pub(super) fn too_large(sstable: &Descriptor, key: &[u8], found: usize, limit: usize) -> Error {
     let what = "rows of one read in memory";
@@ -184,3 +234,7 @@ pub(super) fn too_large(sstable: &Descriptor, key: &[u8], found: usize, limit: u
         damage.class = crate::error::ErrorClass::Unsupported;
     })
 }
+
+#[cfg(test)]
+#[path = "sstable_tests.rs"]
+mod tests;

@@ -36,6 +36,10 @@ pub enum CheckKind {
 }
 
 impl CheckKind {
+    /// Those that walk through the rows of Data.db.
+    pub(super) const OF_WALK: [Self; 5] =
+        [Self::KeyOrder, Self::RowOrder, Self::Index, Self::RowIndex, Self::Statistics];
+
     /// All, in the order in which they are shown.
     pub const ALL: [Self; 10] = [
         Self::Digest,

@@ -14,6 +14,7 @@ use crate::sstable::{
 
 use super::checks::{CheckKind, Finding, SstableChecks, words};
 use super::index::{FilterCheck, Indexed};
+use super::legacy_blocks::LegacyBlocks;
 use super::prefix::Prefix;
 use super::statistics::Observed;
 
@@ -82,14 +83,15 @@ impl Content<'_> {
 
     fn statistics(&self, walk: &Walk<'_, '_>, report: &mut SstableChecks) {
         let statistics = self.reader.statistics();
-        let header = &statistics.header;
         let known = |columns: &[crate::rows::codec::HeaderColumn], table: &[_]| {
             columns.iter().all(|column| {
                 table.iter().any(|known: &crate::schema::ColumnMetadata| known.name == column.name)
             })
         };
-        let complete = known(&header.statics, &self.table.statics)
-            && known(&header.regulars, &self.table.regulars);
+        let complete = statistics.header.as_ref().is_some_and(|header| {
+            known(&header.statics, &self.table.statics)
+                && known(&header.regulars, &self.table.regulars)
+        });
         let path = self.reader.descriptor().path(Component::Statistics);
         for words in walk.observed.differences(&statistics.stats, complete && !self.foreign) {
             report.add(CheckKind::Statistics, Finding::of(path.clone(), words));
@@ -105,13 +107,7 @@ impl Content<'_> {
         let of_chunk = matches!(&error, Error::Damaged(d) if d.what.as_deref() == Some("chunk"));
         let place = at.map_or_else(String::new, |at| format!(" from offset {at} on"));
         let why = format!("Data.db cannot be read{place}");
-        for kind in [
-            CheckKind::KeyOrder,
-            CheckKind::RowOrder,
-            CheckKind::Index,
-            CheckKind::RowIndex,
-            CheckKind::Statistics,
-        ] {
+        for kind in CheckKind::OF_WALK {
             report.not_possible(kind, why.clone());
         }
         if self.indexed.filter.is_some() {
@@ -240,7 +236,8 @@ impl Walk<'_, '_> {
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<(), Failed> {
         let content = self.content;
-        let against = self.index.as_mut().zip(location);
+        let legacy = content.reader.descriptor().version.has_atoms();
+        let against = self.index.as_mut().zip(location.filter(|_| !legacy));
         let mut buf = Vec::new();
         let mut blocks = match against {
             Some((against, at)) => {
@@ -288,6 +285,13 @@ impl Walk<'_, '_> {
         }
         if let Some(against) = &mut self.index {
             against.row_index = buf;
+            if let Some(at) = location.filter(|_| legacy) {
+                let head_len = (2 + self.data.key().len() + 12) as u64;
+                let whole = LegacyBlocks { partition, head_len, end: self.data.end() };
+                whole
+                    .check(against.index, at, &mut against.row_index, report)
+                    .map_err(Failed::Other)?;
+            }
         }
         Ok(())
     }
@@ -451,7 +455,8 @@ impl<'b> Blocks<'b> {
         buf: &'b mut Vec<u8>,
         report: &mut SstableChecks,
     ) -> Result<Option<Self>> {
-        let types = &content.reader.statistics().header.clustering_types;
+        let header = content.reader.statistics().header.as_ref();
+        let types = header.map(|header| header.clustering_types.as_slice()).unwrap_or_default();
         let version = content.reader.descriptor().version;
         let bytes = match index.row_index(at, buf) {
             Ok(bytes) => bytes,

@@ -3,7 +3,7 @@
 use crate::error::{DecodeErrorKind, Result};
 use crate::io::{InputFile, ReadMode};
 use crate::sstable::compression::{ChunkScratch, DataChunks};
-use crate::sstable::{Component, Descriptor, read_digest};
+use crate::sstable::{Component, Descriptor, DigestHasher, read_digest};
 
 use super::checks::{CheckKind, Finding, SstableChecks};
 
@@ -19,7 +19,11 @@ pub(super) fn check(
 ) -> Result<()> {
     let expected = match read_digest(descriptor) {
         Ok(None) => {
-            report.not_possible(CheckKind::Digest, "there is no Digest.crc32");
+            let words = match descriptor.version.has_atoms() {
+                true => format!("there is no {} with a checksum", descriptor.version.digest_name()),
+                false => "there is no Digest.crc32".to_owned(),
+            };
+            report.not_possible(CheckKind::Digest, words);
             None
         }
         Ok(digest) => digest,
@@ -45,12 +49,12 @@ pub(super) fn check(
         Err(error) => return report.add_error(CheckKind::Digest, error),
     };
     let mut of_chunks = chunks.as_ref().map(ChunkCheck::new);
-    let mut crc = crc32fast::Hasher::new();
+    let mut hasher = DigestHasher::new(descriptor, chunks.as_ref());
     let (mut buf, mut at) = (Vec::new(), 0);
     while at < file.len() {
         let len = (file.len() - at).min(STEP);
         match file.slice(at, usize::try_from(len).unwrap_or(usize::MAX), &mut buf) {
-            Ok(bytes) => crc.update(bytes.unwrap_or_default()),
+            Ok(bytes) => hasher.update(bytes.unwrap_or_default()),
             Err(error) => return report.add_error(CheckKind::Digest, error),
         }
         at += len;
@@ -64,8 +68,9 @@ pub(super) fn check(
         // What lies behind the end of a file that was cut off.
         chunks.up_to(u64::MAX, report)?;
     }
-    let found = crc.finalize();
-    if let Some(expected) = expected.filter(|expected| *expected != found) {
+    if let Some(expected) = expected
+        && let Err(found) = hasher.compare(expected)
+    {
         let kind = DecodeErrorKind::Checksum { what: "Data.db", found, expected };
         report.add(CheckKind::Digest, Finding::of(path, kind.to_string()));
     }

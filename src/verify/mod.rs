@@ -11,6 +11,7 @@ mod content;
 mod differ;
 mod files;
 mod index;
+mod legacy_blocks;
 mod output;
 mod prefix;
 mod records;

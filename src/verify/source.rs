@@ -136,13 +136,7 @@ impl Job<'_> {
             Ok(reader) => Arc::new(reader),
             Err(error) => {
                 report.add_error(CheckKind::Rows, error)?;
-                for kind in [
-                    CheckKind::KeyOrder,
-                    CheckKind::RowOrder,
-                    CheckKind::Index,
-                    CheckKind::RowIndex,
-                    CheckKind::Statistics,
-                ] {
+                for kind in CheckKind::OF_WALK {
                     report.not_possible(kind, "Data.db cannot be opened");
                 }
                 return Ok(report);

@@ -229,11 +229,11 @@ impl Observed {
         } else if !self.sizes.is(&recorded.partition_sizes) {
             found.push("the histogram of partition sizes is not that of the data".into());
         }
-        if counts && u64::try_from(recorded.total_rows) != Ok(self.rows) {
-            found.push(format!(
-                "{} rows are in the data, {} are recorded",
-                self.rows, recorded.total_rows
-            ));
+        if let Some(rows) = recorded.total_rows
+            && counts
+            && u64::try_from(rows) != Ok(self.rows)
+        {
+            found.push(format!("{} rows are in the data, {rows} are recorded", self.rows));
         }
         found
     }

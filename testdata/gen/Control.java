@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import javax.management.MBeanServerConnection;
 import javax.management.ObjectName;
+import javax.management.ReflectionException;
 import javax.management.remote.JMXConnectorFactory;
 import javax.management.remote.JMXServiceURL;
 
@@ -53,8 +54,13 @@ public class Control {
                 server.invoke(storage, "forceKeyspaceFlush", new Object[] {words[1], rest}, new String[] {STRING, STRINGS});
                 break;
             case "compact":
-                server.invoke(storage, "forceKeyspaceCompaction", new Object[] {false, words[1], rest},
-                        new String[] {"boolean", STRING, STRINGS});
+                try {
+                    server.invoke(storage, "forceKeyspaceCompaction", new Object[] {false, words[1], rest},
+                            new String[] {"boolean", STRING, STRINGS});
+                } catch (ReflectionException e) {
+                    // 2.1 cannot split the output.
+                    server.invoke(storage, "forceKeyspaceCompaction", new Object[] {words[1], rest}, new String[] {STRING, STRINGS});
+                }
                 break;
             case "compactfiles":
                 server.invoke(compactions, "forceUserDefinedCompaction", new Object[] {words[1]}, new String[] {STRING});

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import legacyschema
 from cqltypes import NON_FINITE, TEXT_TYPES, CqlType, UserTypes, canonical, decode, parse
 from jsontext import Number, dumps, loads
 from node import Line
@@ -71,11 +72,23 @@ def _later(ttl: Any, seconds: int) -> Any:
     return Number(int(ttl) - seconds)
 
 
-def user_types(session: Any, keyspace: str) -> UserTypes:
+def user_types(session: Any, line: Line, keyspace: str) -> UserTypes:
     """Name to field names and field types of the keyspace's user types."""
+    if line.number < (3, 0):
+        return legacyschema.user_types(session, keyspace)
     texts = CqlType("list", (CqlType("text"),), frozen=True)
     found = session.execute(f"SELECT type_name, field_names, field_types FROM system_schema.types WHERE keyspace_name = '{keyspace}'")
     return {name.decode(): (decode(texts, names), decode(texts, types)) for name, names, types in found}
+
+
+def _schema(session: Any, line: Line, keyspace: str, table: str) -> dict[str, tuple[str, str]]:
+    """Kind and type by column name."""
+    if line.number < (3, 0):
+        return legacyschema.columns(session, keyspace, table)
+    found = session.execute(
+        f"SELECT column_name, kind, type FROM system_schema.columns WHERE keyspace_name = '{keyspace}' AND table_name = '{table}'"
+    )
+    return {name.decode(): (kind.decode(), cql_type.decode()) for name, kind, cql_type in found}
 
 
 def ask(session: Any, line: Line, keyspace: str, table: str, slow: bool = False) -> Answer:
@@ -84,14 +97,9 @@ def ask(session: Any, line: Line, keyspace: str, table: str, slow: bool = False)
     `slow` is for answers that take longer than that: nothing may expire meanwhile. TTLs are those of the second at which
     their query began, as the server counts them.
     """
-    types = user_types(session, keyspace)
+    types = user_types(session, line, keyspace)
     source = f"{quote(keyspace)}.{quote(table)}"
-    schema = {
-        name.decode(): (kind.decode(), cql_type.decode())
-        for name, kind, cql_type in session.execute(
-            f"SELECT column_name, kind, type FROM system_schema.columns WHERE keyspace_name = '{keyspace}' AND table_name = '{table}'"
-        )
-    }
+    schema = _schema(session, line, keyspace, table)
     # SELECT * leaves out the columns that compact tables hide.
     columns = [
         Column(name, schema[name][0], parse(schema[name][1], types), schema[name][1])
@@ -108,14 +116,22 @@ def ask(session: Any, line: Line, keyspace: str, table: str, slow: bool = False)
         if slow or int(time.time()) == clock:
             break
     answer = Answer(keyspace, table, columns, types, clock, [])
-    server_rows = _select_json(session, source, columns, len(raw))
+    server_rows = _select_json(session, source, columns, len(raw)) if line.number >= (2, 2) else [{}] * len(raw)
     for values, pairs, server in zip(raw, times, server_rows, strict=True):
         row = {c.name: _value(c, data, server, answer.odd) for c, data in zip(columns, values, strict=True)}
+        if line.number < (3, 0):
+            # The server says 0 of a static column without a value.
+            there = {c.name for c, data in zip(columns, values) if data is not None}
+            pairs = [data if c.name in there else None for c, data in zip([c for c in timed for _ in range(2)], pairs, strict=True)]
         answer.rows.append({
             "row": row,
             "writetime": {c.name: _time(c, WRITETIME_LIST, data) for c, data in zip(timed, pairs[::2])},
             "ttl": {c.name: _time(c, TTL_LIST, data) for c, data in zip(timed, pairs[1::2])},
         })
+    if line.number < (3, 0):
+        # From 3.0 on, columns whose names begin with a byte from 0x80 on come before the others of their kind.
+        kinds = ["partition_key", "clustering", "static", "regular"]
+        answer.columns.sort(key=lambda c: (kinds.index(c.kind), c.kind in kinds[2:] and c.name.encode()[0] < 0x80))
     return answer
 
 
@@ -126,6 +142,9 @@ def _start_of_second() -> int:
 
 def _has_write_time(column: Column, line: Line) -> bool:
     if column.kind not in ("regular", "static") or column.type.name == "counter":
+        return False
+    if line.number < (3, 0) and column.type.name in ("list", "set", "map"):
+        # Not of frozen ones either.
         return False
     return not column.type.multi_cell or line.number >= (5, 0)
 

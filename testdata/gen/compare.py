@@ -76,8 +76,8 @@ def compare(expected: Expected, got: list[dict[str, Any]]) -> Outcome:
     """Row for row in order, cell for cell: values, write times, TTLs."""
     outcome = Outcome()
     name = f"{expected.keyspace}.{expected.table}"
-    wanted_keys = [_key(expected, line["row"]) for line in expected.rows]
-    got_keys = [_key(expected, row) for row in got]
+    wanted_keys = _numbered(_key(expected, line["row"]) for line in expected.rows)
+    got_keys = _numbered(_key(expected, row) for row in got)
     if wanted_keys != got_keys:
         missing = [key for key in wanted_keys if key not in got_keys]
         extra = [key for key in got_keys if key not in wanted_keys]
@@ -92,6 +92,16 @@ def compare(expected: Expected, got: list[dict[str, Any]]) -> Outcome:
             for text in _compare_row(expected, line, by_key[key], outcome):
                 outcome.different.append(f"{name} {key}: {text}")
     return outcome
+
+
+def _numbered(keys: Iterable[str]) -> list[str]:
+    """Keys that are there again get a number: a tuple without its last fields is another key than one with nulls, in the same text."""
+    seen: dict[str, int] = {}
+    numbered = []
+    for key in keys:
+        seen[key] = seen.get(key, 0) + 1
+        numbered.append(key if seen[key] == 1 else f"{key} ({seen[key]})")
+    return numbered
 
 
 def _key(expected: Expected, row: dict[str, Any]) -> str:

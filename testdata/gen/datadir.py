@@ -8,14 +8,20 @@ from pathlib import Path
 
 SCHEMA_TABLES = ("keyspaces", "tables", "columns", "dropped_columns", "types", "views", "indexes", "triggers", "functions", "aggregates")
 SYSTEM_TABLES = ("local", "peers", "peers_v2")
+# Where 2.x keeps its schema, in the keyspace system.
+LEGACY_SCHEMA_TABLES = ("schema_keyspaces", "schema_columnfamilies", "schema_columns", "schema_usertypes", "schema_triggers",
+                        "schema_functions", "schema_aggregates")
 TABLE_DIRECTORY = re.compile(r"(\w+)-[0-9a-f]{32}")
 
 
 def copy(source: Path, target: Path, keyspaces: list[str], tables: set[str] | None = None) -> None:
     """Replaces `target` by a pruned copy of the data directory `source`. `tables` limits the user tables by name."""
     shutil.rmtree(target, ignore_errors=True)
-    wanted = {"system_schema": set(SCHEMA_TABLES), "system": set(SYSTEM_TABLES)} | {keyspace: tables for keyspace in keyspaces}
+    wanted = {"system_schema": set(SCHEMA_TABLES), "system": {*SYSTEM_TABLES, *LEGACY_SCHEMA_TABLES}}
+    wanted |= {keyspace: tables for keyspace in keyspaces}
     for keyspace, names in wanted.items():
+        if not (source / keyspace).is_dir():
+            continue
         for directory in sorted((source / keyspace).iterdir()):
             found = TABLE_DIRECTORY.fullmatch(directory.name)
             if found and (names is None or found[1] in names):

@@ -13,7 +13,9 @@ from typing import Any
 import corpusfile
 import datadir
 from answers import Answer, ask, to_one_clock
-from corpus import SHORT, Corpus, build
+import corpus as scripted
+import legacycorpus
+from corpus import SHORT, Corpus
 from node import LINES, Line, Node
 
 TESTDATA = Path(__file__).resolve().parent.parent
@@ -26,11 +28,14 @@ UUID_NAMES_PHASE = {"4.1": 2}
 def generate(line: Line, scratch: Path) -> None:
     """Runs the workload and replaces testdata/LINE."""
     target = TESTDATA / line.name
-    corpus = build(line)
+    legacy = line.number < (3, 0)
+    corpus = (legacycorpus if legacy else scripted).build(line)
     keyspaces = [name.strip('"') for name in corpus.keyspaces]
     settings: dict[str, Any] = {"uuid_sstable_identifiers_enabled": True} if line.number >= (5, 0) else {}
     node = Node(line, scratch / line.name, settings)
     orphans: list[Path] = []
+    # Where the schema is.
+    own = ["system"] if legacy else ["system_schema"]
     with node:
         session = _ready(node)
         for number, statements in enumerate(corpus.phases):
@@ -47,13 +52,15 @@ def generate(line: Line, scratch: Path) -> None:
                 _execute(session, statement)
             if number == 0:
                 _disable_compaction(node, keyspaces)
-            node.flush([*keyspaces, "system_schema"])
-            if number == 1:
+            node.flush([*keyspaces, *own])
+            if number == 1 and not legacy:
                 node.control("snapshot", "snap1", "snap")
         time.sleep(SHORT + 2)
         answers = _ask_all(session, line, corpus)
-        node.flush(["system", "system_schema"])
-        if line.name not in SCHEMA_UNCOMPACTED:
+        node.flush(["system", *own])
+        if legacy:
+            node.control("compact", "system", "schema_columnfamilies", "schema_columns", "schema_keyspaces", "schema_usertypes")
+        elif line.name not in SCHEMA_UNCOMPACTED:
             node.control("compact", "system_schema")
         node.control("compact", "system", "local")
         node.control("drain")
@@ -64,8 +71,8 @@ def generate(line: Line, scratch: Path) -> None:
     datadir.remove_empty(target / "data")
     corpusfile.write(target, line, answers, {
         "orphans": [f"{o.parent.name}/{o.name}" for o in orphans],
-        "snapshots": [{"keyspace": "snap", "table": "frozen_in_time", "tag": "snap1"}],
-        "leftOut": [{"keyspace": "special", "table": "base_by_v", "why": "materialized view"},
+        "snapshots": [] if legacy else [{"keyspace": "snap", "table": "frozen_in_time", "tag": "snap1"}],
+        "leftOut": [] if legacy else [{"keyspace": "special", "table": "base_by_v", "why": "materialized view"},
                     {"keyspace": "special", "table": "base.base_w", "why": "secondary index"}],
     })
 
@@ -80,7 +87,7 @@ def _execute(session: Any, statement: str) -> None:
 
 def _ready(node: Node) -> Any:
     session = node.session()
-    for keyspace in ("system", "system_schema"):
+    for keyspace in ("system", "system_schema")[: 1 if node.line.number < (3, 0) else 2]:
         node.control("disableautocompaction", keyspace)
     return session
 

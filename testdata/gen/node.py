@@ -1,4 +1,4 @@
-"""Runs real Apache Cassandra nodes of any line from 3.0 to 5.0 on loopback, from the `cassandra-all` artifact: one alone, or
+"""Runs real Apache Cassandra nodes of any line from 2.1 to 5.0 on loopback, from the `cassandra-all` artifact: one alone, or
 several that make a ring (`cluster.py`).
 
 Nothing of it is installed on the machine: the jars come from Maven, JDK 8 and 11 from Debian unstable's packages,
@@ -24,9 +24,10 @@ from typing import Any, Iterable
 
 HERE = Path(__file__).resolve().parent
 BASE = Path(os.environ.get("CASSANDRA_BASE", "/cass"))
-ADDRESS = "127.0.0.1"
+# `CASSANDRA_ADDRESS` (127.0.0.21 and above) lets several of these programs run at a time.
+ADDRESS = os.environ.get("CASSANDRA_ADDRESS", "127.0.0.1")
 CQL_PORT = 9042
-JMX_PORT = 7191
+JMX_PORT = 7190 + int(ADDRESS.rpartition(".")[2])
 NATIVE_LIBS = "usr/lib/x86_64-linux-gnu"
 
 
@@ -48,6 +49,8 @@ class Line:
 LINES = {
     line.name: line
     for line in (
+        Line("2.1", "2.1.22", 8),
+        Line("2.2", "2.2.19", 8),
         Line("3.0", "3.0.29", 8),
         Line("3.11", "3.11.19", 8),
         Line("4.0", "4.0.18", 11),
@@ -167,6 +170,8 @@ class Node:
     seed: str | None = None
     # Data center and rack; none for a node that is alone.
     place: tuple[str, str] | None = None
+    # Write each schema change to disk at once, as a node does that is not under test; it is most of the time a workload takes.
+    flush_schema: bool = False
     _process: subprocess.Popen[bytes] | None = None
     _control: subprocess.Popen[str] | None = None
     _cluster: Any = None
@@ -206,6 +211,10 @@ class Node:
         }
         if number < (4, 0):
             yaml["start_rpc"] = False
+        if number < (3, 0):
+            del yaml["hints_directory"], yaml["enable_materialized_views"]
+        if number < (2, 2):
+            del yaml["batch_size_fail_threshold_in_kb"]
         if number >= (3, 11):
             yaml["cdc_raw_directory"] = f"{d}/cdc_raw"
         if number >= (5, 0):
@@ -263,8 +272,8 @@ class Node:
             # How long a node waits for a word of its seed, too.
             f"-Dcassandra.ring_delay_ms={8000 if self.place else 1000}",
             "-Dcassandra.superuser_setup_delay_ms=0",
-            # Without it every schema change flushes the schema tables, which is most of the time a workload takes.
-            "-Dcassandra.test.flush_local_schema_changes=false",
+            # Without it (2.x does not know it) every schema change flushes the schema tables, which is most of the time a workload takes.
+            f"-Dcassandra.test.flush_local_schema_changes={str(self.flush_schema).lower()}",
             "org.apache.cassandra.service.CassandraDaemon",
         ]
 
@@ -337,7 +346,7 @@ class Node:
             row_factory=lambda _, rows: rows, consistency_level=ConsistencyLevel.name_to_value[consistency],
         )
         self._cluster = Cluster(
-            [self.address], protocol_version=4, connect_timeout=30, control_connection_timeout=30, max_schema_agreement_wait=0,
+            [self.address], protocol_version=4 if self.line.number >= (2, 2) else 3, connect_timeout=30, control_connection_timeout=30, max_schema_agreement_wait=0,
             schema_metadata_enabled=False, token_metadata_enabled=False, execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         )
         session = self._cluster.connect()

@@ -44,6 +44,11 @@ class UserType:
     fields: list[tuple[str, Type]]
 
 
+def unknown_types(line: Line) -> set[str]:
+    """Scalar types that a line does not have."""
+    return {"tinyint", "smallint", "date", "time"} if line.number < (2, 2) else set()
+
+
 class Types:
     """Draws types that a line knows, and literals of them."""
 
@@ -53,7 +58,11 @@ class Types:
         self.users: list[UserType] = []
 
     def scalar(self, durations: bool = False) -> Type:
-        names = [*VALUES, "int", "text", "int", "text"]
+        unknown = unknown_types(self.line)
+        if not durations and self.line.number == (2, 2):
+            # In a name, an empty component of these stops the node.
+            unknown |= {"tinyint", "smallint"}
+        names = [name for name in VALUES if name not in unknown] + ["int", "text", "int", "text"]
         if durations and self.line.number >= (3, 11):
             names.append("duration")
         return Type(self.dice.choice(names))

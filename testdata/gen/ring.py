@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import datadir
-from node import JMX_PORT, Line, Node
+from node import Line, Node
 
 ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 TOKENS = 16
@@ -68,7 +68,7 @@ class Ring:
         if line.number >= (3, 11):
             settings["cdc_enabled"] = False
         self.nodes = [
-            Node(line, directory / f"node{i + 1}", dict(settings), "512m", address, JMX_PORT + 1 + i, ADDRESSES[0], topology.places[i])
+            Node(line, directory / f"node{i + 1}", dict(settings), "512m", address, 7201 + i, ADDRESSES[0], topology.places[i])
             for i, address in enumerate(ADDRESSES)
         ]
 

@@ -10,6 +10,7 @@ from typing import Any
 from compare import Expected, compare, expected_tables
 from cqltypes import canonical, decode, parse
 from jsontext import Number, dumps, loads
+from legacyschema import cql_type
 
 TESTDATA = Path(__file__).resolve().parent.parent
 
@@ -63,6 +64,14 @@ class SamenessTest(unittest.TestCase):
         t = parse(cql, {})
         return bool(canonical(t, loads(one)) == canonical(t, loads(two)))
 
+    def test_keys_with_the_same_text(self) -> None:
+        row = {"row": {"k": [None], "v": Number("1")}, "writetime": {}, "ttl": {}}
+        types = {"k": parse("frozen<tuple<int>>", {}), "v": parse("int", {})}
+        expected = Expected("ks", "t", types, ["k"], [row, row | {"row": row["row"] | {"v": Number("2")}}])
+        got = [{"k": [None], "v": Number(v), "writetime(v)": None} for v in "12"]
+        self.assertEqual(compare(expected, got).different, [])
+        self.assertEqual(len(compare(expected, got[::-1]).different), 2)
+
     def test_text_that_may_differ(self) -> None:
         self.assertTrue(self.same("float", "0.1", "1.0E-1"))
         self.assertTrue(self.same("double", "1e22", "1.0E22"))
@@ -90,6 +99,16 @@ class SamenessTest(unittest.TestCase):
         self.assertEqual(decode(parse("duration", {}), b"\x00\x00\x00"), "0s")
         self.assertEqual(decode(parse("float", {}), bytes.fromhex("3dcccccd")), Number("0.1"))
         self.assertEqual(decode(parse("int", {}), b""), "")
+
+
+class LegacySchemaTest(unittest.TestCase):
+    def test_types(self) -> None:
+        m = "org.apache.cassandra.db.marshal."
+        self.assertEqual(cql_type(f"{m}ReversedType({m}Int32Type)"), "int")
+        self.assertEqual(cql_type(f"{m}MapType({m}UTF8Type,{m}ListType({m}LongType))"), "map<text, frozen<list<bigint>>>")
+        self.assertEqual(cql_type(f"{m}FrozenType({m}SetType({m}DateType))"), "frozen<set<timestamp>>")
+        self.assertEqual(cql_type(f"{m}TupleType({m}BytesType,{m}UserType(ks,7531,61:{m}Int32Type,62:{m}SetType({m}UTF8Type)))"),
+                         "frozen<tuple<blob, frozen<u1>>>")
 
 
 if __name__ == "__main__":

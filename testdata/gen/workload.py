@@ -134,11 +134,14 @@ class Workload:
             options.append(f"CLUSTERING ORDER BY ({order})")
         classes = ["LZ4Compressor", "SnappyCompressor", "DeflateCompressor"] + (["ZstdCompressor"] if self.line.number >= (4, 0) else [])
         draw = dice.random()
+        old = self.line.number < (3, 0)
         if draw < 0.15:
-            options.append("compression = {'enabled': 'false'}")
+            off = "'sstable_compression': ''" if old else "'enabled': 'false'"
+            options.append(f"compression = {{{off}}}")
         elif draw < 0.7:
             ratio = ", 'min_compress_ratio': 1.5" if self.line.number >= (4, 0) and dice.random() < 0.4 else ""
-            options.append(f"compression = {{'class': '{dice.choice(classes)}', 'chunk_length_in_kb': {dice.choice([4, 16, 64])}{ratio}}}")
+            name, length = ("sstable_compression", "chunk_length_kb") if old else ("class", "chunk_length_in_kb")
+            options.append(f"compression = {{'{name}': '{dice.choice(classes)}', '{length}': {dice.choice([4, 16, 64])}{ratio}}}")
         options.append(f"gc_grace_seconds = {dice.choice([0, 0, 60, 10 * DAY])}")
         if table.default_ttl:
             options.append(f"default_time_to_live = {table.default_ttl}")

@@ -1,5 +1,6 @@
-//! Every SSTable of the shared fixtures in a BIG format from 3.0 on is read to its end, with as many partitions and rows as
-//! Cassandra's own `SSTableExport` shows.
+//! Every SSTable of the shared fixtures in a BIG format is read to its end, with as many partitions and rows as Cassandra's own
+//! `SSTableExport` shows. Those of 2.x, which no `SSTableExport` shows as rows, with as many as Cassandra's own tests of them
+//! expect; their schema is in `testdata/fixtures-legacy.cql`.
 //!
 //! `testdata/fixtures.tsv` lists them all: path, partitions, rows, or `refused` and the words that must be in our error. A
 //! fixture without a line, or a line without its fixture, fails.
@@ -14,7 +15,7 @@ use cassport::io::ReadMode;
 use cassport::rows::{PartitionSource, Unfiltered};
 use cassport::sstable::{LargeRows, SstableReader, SstableScanner, WorkerRows};
 
-use crate::support::{repository, shared};
+use crate::support::{is_legacy_sstable, repository, shared};
 
 fn data_files(directory: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -22,20 +23,26 @@ fn data_files(directory: &Path, out: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             data_files(&path, out);
-        } else if name.ends_with("-big-Data.db")
-            && (name.starts_with('m') || name.starts_with('n') || name.starts_with("oa"))
-        {
+        } else if name.ends_with("-Data.db") && !name.contains("-bti-") {
             out.push(path);
         }
     }
 }
 
-/// Partitions and rows of one SSTable, with the schema that its own header gives.
+/// Partitions and rows of one SSTable, with the schema that its own header gives, if it has one.
 fn count(path: &Path) -> Result<(u64, u64), String> {
     let words = |e: cassport::Error| format!("{e}");
+    let keyspace = path.ancestors().nth(2).and_then(Path::file_name);
+    let keyspace = keyspace.map(|name| name.to_string_lossy().into_owned());
+    let schema = match is_legacy_sstable(path) {
+        true => SchemaOption::File(repository("testdata/fixtures-legacy.cql")),
+        false => SchemaOption::Header,
+    };
     let options = InputOptions {
         data_dirs: vec![path.to_path_buf()],
-        schema: SchemaOption::Header,
+        schema,
+        // System keyspaces are only read where they are named.
+        keyspaces: Vec::from_iter(keyspace.filter(|_| is_legacy_sstable(path))),
         ..InputOptions::default()
     };
     let source = Source::open(&options, 0).map_err(words)?;

@@ -7,6 +7,15 @@ use std::process::{Command, Output};
 /// The lines of Cassandra that `testdata` has a corpus of.
 pub(crate) const LINES: [&str; 5] = ["3.0", "3.11", "4.0", "4.1", "5.0"];
 
+/// Those of which it has a small one: no `system_schema`, and none of what came later.
+pub(crate) const LEGACY_LINES: [&str; 2] = ["2.1", "2.2"];
+
+/// True for an SSTable of 2.x or older, whose files say nothing of their schema.
+pub(crate) fn is_legacy_sstable(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy();
+    ["jb-", "ka-", "la-", "lb-"].iter().any(|letters| name.contains(letters))
+}
+
 /// A path below the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

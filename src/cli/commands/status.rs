@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
+use crate::changes::CHANGES;
+use crate::cli::args::StatusArgs;
 use crate::cli::config::SealTarget;
+use crate::cli::table::columns;
 use crate::cli::units::{human_bytes, human_count};
 use crate::cli::{ExitCode, Ui};
 use crate::error::{Error, Result};
-use crate::extract::{Overview, overview};
+use crate::extract::{Overview, overview, streams};
 use crate::output::state::Phase;
-use crate::progress::clock;
-use crate::store::open;
+use crate::progress::{UnixMillis, clock};
+use crate::store::{Store, open};
 
-/// Prints how far the agents of an output are; with `watch` again and again until all are complete or one has failed.
-pub fn run(target: &SealTarget, json: bool, watch: Option<Duration>, ui: &Ui) -> Result<ExitCode> {
+/// Between two looks while waiting for streams.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Prints how far the agents and tails of an output are; with `--watch` again and again until all agents are complete or one
+/// has failed, with `--wait-caught-up` once every stream has passed the time.
+pub fn run(target: &SealTarget, args: &StatusArgs, ui: &Ui) -> Result<ExitCode> {
     if !target.location.may_exist() {
         return Err(Error::Missing {
             what: format!("{} is not a directory", target.location),
@@ -20,9 +27,12 @@ pub fn run(target: &SealTarget, json: bool, watch: Option<Duration>, ui: &Ui) ->
         });
     }
     let store = open(&target.location, &target.s3)?;
+    if let Some(since) = args.since.filter(|_| args.wait_caught_up) {
+        wait_caught_up(&*store, since)?;
+    }
     loop {
         let found = overview(&*store, clock::now())?;
-        let text = if json {
+        let text = if args.json {
             serde_json::to_string(&found)
                 .map_err(|error| Error::Bug(format!("the overview has no JSON: {error}")))?
         } else {
@@ -31,10 +41,31 @@ pub fn run(target: &SealTarget, json: bool, watch: Option<Duration>, ui: &Ui) ->
         ui.print(&format!("{text}\n"))?;
         let all = found.complete() >= usize::try_from(found.agents_wanted).unwrap_or(usize::MAX);
         let failed = found.agents.iter().any(|agent| agent.status.phase == Phase::Failed);
-        match watch {
-            Some(interval) if !all && !failed => std::thread::sleep(interval),
+        match args.watch {
+            Some(interval) if !all && !failed && !args.wait_caught_up => {
+                std::thread::sleep(interval);
+            }
             _ => return Ok(ExitCode::COMPLETE),
         }
+    }
+}
+
+/// Waits until all streams have passed `since` (seconds since 1970). An output without streams is an error: there is nothing
+/// that could ever catch up.
+fn wait_caught_up(store: &dyn Store, since: i64) -> Result<()> {
+    let since = UnixMillis(since.saturating_mul(1000));
+    loop {
+        let found = streams(store, clock::now())?;
+        if found.is_empty() {
+            return Err(Error::Missing {
+                what: format!("there are no change streams under {}", store.location(CHANGES)),
+                hint: Some("start a tail on each node first".to_owned()),
+            });
+        }
+        if found.iter().all(|stream| stream.has_passed(since)) {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
     }
 }
 
@@ -93,6 +124,23 @@ fn text(found: &Overview) -> String {
         ]);
     }
     out += &columns(&rows);
+    if !found.streams.is_empty() {
+        let heads = ["host", "segment", "offset", "shipped until", "lag", "records"];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        for stream in &found.streams {
+            let records = stream.status.as_ref().map(|status| status.rows);
+            rows.push(vec![
+                stream.host_id.clone(),
+                stream.segment.to_string(),
+                stream.offset.to_string(),
+                stream.shipped_until.clone(),
+                format!("{:.1} s", stream.lag_seconds),
+                records.map_or_else(|| "-".to_owned(), human_count),
+            ]);
+        }
+        out.push('\n');
+        out += &columns(&rows);
+    }
     out += &format!(
         "\n{} of {} agents complete{}",
         found.complete(),
@@ -100,34 +148,4 @@ fn text(found: &Overview) -> String {
         if found.sealed { ", sealed" } else { "" }
     );
     out
-}
-
-/// Lines with columns as wide as what is in them.
-fn columns(rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut out = String::new();
-    for row in rows {
-        let line: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out += line.join("  ").trim_end();
-        out.push('\n');
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_line_up_and_lines_end_without_blanks() {
-        let rows = [vec!["a".to_owned(), "bb".to_owned()], vec!["ccc".to_owned(), "d".to_owned()]];
-        assert_eq!(columns(&rows), "a    bb\nccc  d\n");
-    }
 }

@@ -29,12 +29,14 @@ pub fn run(options: &VerifyOptions, ui: &Ui) -> Result<ExitCode> {
         }
         VerifyWhat::Output(location, s3, output) => {
             let store = existing(location, s3)?;
+            store.stop_on(&cancel);
             let report = verify_output(&*store, output, events.as_ref(), &cancel)?;
             let code = code(!report.findings.is_empty(), false);
             (if options.json { document(&report)? } else { output_text(&report) }, code)
         }
         VerifyWhat::Against(location, s3, against) => {
             let store = existing(location, s3)?;
+            store.stop_on(&cancel);
             let report = verify_against(&*store, against, events.as_ref(), &cancel)?;
             let code = code(report.has_findings(), !report.unreadable.is_empty());
             (if options.json { document(&report)? } else { against_text(&report) }, code)

@@ -14,7 +14,10 @@ mod types;
 pub use definition::{MAX_DEFINITION_BYTES, write_dms_files};
 pub use mapping::{AttributeType, DmsAttribute};
 pub use reserved::{RESERVED_WORDS, is_reserved};
-pub use types::{DmsType, MAX_ITEM_BYTES, asked_type, column_length, dms_type};
+pub use types::{
+    DmsType, MAX_ITEM_BYTES, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, asked_type,
+    column_length, dms_type,
+};
 
 /// A table as DMS sees it: the columns in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]

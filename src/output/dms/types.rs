@@ -8,6 +8,12 @@ use crate::output::manifest::ColumnStats;
 /// An item of DynamoDB cannot be larger, so no value can.
 pub const MAX_ITEM_BYTES: u64 = 409_600;
 
+/// Most bytes of DynamoDB's partition key.
+pub const MAX_PARTITION_KEY_BYTES: u64 = 2048;
+
+/// Most bytes of DynamoDB's sort key.
+pub const MAX_SORT_KEY_BYTES: u64 = 1024;
+
 /// Greatest `ColumnLength`.
 const MAX_LENGTH: u64 = 2_147_483_647;
 

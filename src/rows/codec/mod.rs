@@ -13,5 +13,5 @@ pub use columns::CellsLeftOut;
 pub use header::{HeaderColumn, SerializationHeader};
 pub use plan::{DroppedUdts, RowCodec, UnknownColumn};
 pub(crate) use times::read_deletion_time;
-pub use unfiltered::{PREVIOUS_UNKNOWN, PartitionHead, RowDecoder, Step};
+pub use unfiltered::{PREVIOUS_UNKNOWN, PartitionHead, RowDecoder, Step, partition_head};
 pub use update::{UpdateDecoder, UpdateError};

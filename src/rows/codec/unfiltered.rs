@@ -103,29 +103,6 @@ impl RowDecoder {
         &self.codec
     }
 
-    /// Reads the head of a partition; `Err(needed)` inside if the window is too short.
-    pub fn partition_head(
-        &self,
-        window: &[u8],
-    ) -> Result<Result<PartitionHead, usize>, DecodeError> {
-        let mut r = ByteReader::new(window);
-        match self.read_head(&mut r) {
-            Ok(head) => Ok(Ok(head)),
-            // The longest head: a key of 65,535 bytes with its length, and a deletion of 12.
-            Err(error) if is_truncated(&error) => {
-                Ok(Err((window.len() * 2).clamp(32, 2 + 65_535 + 12)))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn read_head(&self, r: &mut ByteReader<'_>) -> Result<PartitionHead, DecodeError> {
-        let len = usize::from(r.read_u16("partition key")?);
-        let key = take_span(r, len, "partition key")?;
-        let deletion = read_deletion_time(r, self.codec.uint_deletion_time)?;
-        Ok(PartitionHead { key, deletion, len: r.position() })
-    }
-
     /// Decodes the unfiltered at the start of `window` into `row`.
     ///
     /// `previous`: size of the unfiltered before it; for the first one the size of the partition's head and static row
@@ -367,6 +344,28 @@ impl RowDecoder {
 /// Cassandra's `max_value_size`, above which it takes a value for damage. (What CQL takes is far less: 64 KiB for all
 /// clustering values of a row together.)
 const MAX_CLUSTERING_VALUE: u64 = 256 << 20;
+
+/// Reads the head of a partition; `Err(needed)` inside if the window is too short. `unsigned`: deletions are those of `oa`.
+pub fn partition_head(
+    window: &[u8],
+    unsigned: bool,
+) -> Result<Result<PartitionHead, usize>, DecodeError> {
+    let mut r = ByteReader::new(window);
+    let mut read = || {
+        let len = usize::from(r.read_u16("partition key")?);
+        let key = take_span(&mut r, len, "partition key")?;
+        let deletion = read_deletion_time(&mut r, unsigned)?;
+        Ok(PartitionHead { key, deletion, len: r.position() })
+    };
+    match read() {
+        Ok(head) => Ok(Ok(head)),
+        // The longest head: a key of 65,535 bytes with its length, and a deletion of 12.
+        Err(error) if is_truncated(&error) => {
+            Ok(Err((window.len() * 2).clamp(32, 2 + 65_535 + 12)))
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// What an unfiltered is, as its first bytes tell.
 pub(super) enum Prefix {

@@ -113,7 +113,7 @@ pub(super) fn decode_partition(
     let mut decoder = RowDecoder::new(Arc::clone(codec));
     let mut window = first.min(bytes.len());
     let head = loop {
-        match decoder.partition_head(&bytes[..window])? {
+        match partition_head(&bytes[..window], codec.uint_deletion_time)? {
             Ok(head) => break head,
             Err(needed) => window = cut(0, window, needed)?,
         }
@@ -801,7 +801,7 @@ fn check_prefixes(choices: &[u16]) {
     let expected = table.expected(&partition);
     let mut decoder = RowDecoder::new(Arc::clone(&codec));
     for cut in 0..starts[0] {
-        let needed = decoder.partition_head(&bytes[..cut]).unwrap().unwrap_err();
+        let needed = partition_head(&bytes[..cut], codec.uint_deletion_time).unwrap().unwrap_err();
         assert!(needed > cut);
     }
     let mut row = Row::EMPTY;

@@ -9,7 +9,7 @@ use crate::rows::{
     RowView, Span,
 };
 
-use super::atom::{LegacyAtom, LegacyCell, LegacyRange};
+use super::atom::{LegacyAtom, LegacyCell, LegacyRange, RANGE_TOMBSTONE};
 use super::bounds::{DecodedRange, Scope, StaticScope};
 use super::names::{LegacyLayout, Naming, Target};
 use super::ranges::OpenRanges;
@@ -47,6 +47,8 @@ pub struct RowAssembler {
     whole_names: bool,
     /// The cells of the row came in another order than that of the table's columns.
     unsorted: bool,
+    /// Nothing but tombstones is in the row so far.
+    only_tombstones: bool,
     hint: usize,
     /// Liveness of cells that no row should have (CASSANDRA-15365), and whether the row has others.
     invalid: LivenessInfo,
@@ -114,6 +116,7 @@ impl RowAssembler {
             state: State::Between,
             prefix: Vec::new(),
             unsorted: false,
+            only_tombstones: false,
             hint: 0,
             invalid: LivenessInfo::NONE,
             has_valid: false,
@@ -132,11 +135,16 @@ impl RowAssembler {
 
     /// Forgets everything of the partition before.
     pub fn begin_partition(&mut self) {
+        self.forget_rows();
+        self.static_row.clear();
+        self.static_data.clear();
+    }
+
+    /// Forgets the row and the ranges that are open, and keeps the static row.
+    pub fn forget_rows(&mut self) {
         self.state = State::Between;
         self.row.clear();
         self.ranges.clear();
-        self.static_row.clear();
-        self.static_data.clear();
     }
 
     /// True while the bytes of the atoms taken last are needed.
@@ -284,9 +292,18 @@ impl RowAssembler {
         }
         match atom {
             LegacyAtom::Cell(cell) => {
+                let was_open = self.state == State::Open;
                 let Some(at) = self.enter_row(data, cell.name)? else {
                     return Ok(self.hand_out(data));
                 };
+                let is_tombstone = cell.local_deletion_time.is_some() && cell.ttl == NO_TTL;
+                if !was_open {
+                    self.only_tombstones = is_tombstone;
+                } else if self.only_tombstones && !is_tombstone {
+                    // Of clusterings that are equal and not of the same bytes, a read shows that of the first live cell.
+                    self.layout.read_clustering(data, cell.name, &mut self.row.clustering)?;
+                    self.only_tombstones = false;
+                }
                 self.add_cell(data, cell, at)?;
                 Ok(Offer::Taken)
             }
@@ -304,6 +321,23 @@ impl RowAssembler {
         match self.ranges.next_before(&self.layout, None) {
             Some(marker) => Offer::Marker(marker),
             None => Offer::End,
+        }
+    }
+
+    /// Hands out the open row, where it is known by other means that it is complete.
+    pub fn end_row(&mut self, data: &[u8]) -> Offer {
+        self.hand_out(data)
+    }
+
+    /// True if there is a row to hand out before the atom with this name and mask, of which no more need be known.
+    pub fn ends_before(&mut self, data: &[u8], name: Span, mask: u8) -> bool {
+        match self.state {
+            State::Complete => true,
+            // A name that is not one is for the one who reads the whole atom.
+            State::Open if mask != RANGE_TOMBSTONE => {
+                matches!(self.enter_row(data, name), Ok(None))
+            }
+            State::Open | State::Between | State::Out => false,
         }
     }
 
@@ -332,6 +366,7 @@ impl RowAssembler {
         let end = at.saturating_sub(self.prefix_skip);
         self.prefix.extend_from_slice(data.get(name.start as usize..end).unwrap_or_default());
         self.unsorted = false;
+        self.only_tombstones = false;
         self.invalid = LivenessInfo::NONE;
         self.has_valid = false;
         Ok(Some(at))
@@ -368,7 +403,7 @@ impl RowAssembler {
                 }
                 self.unsorted |= self.row.cells.last().is_some_and(|last| last.column > column);
                 self.row.has_times |= cell.local_deletion_time.is_some();
-                self.row.cells.push(Cell {
+                let cell = Cell {
                     timestamp: cell.timestamp,
                     local_deletion_time: cell.local_deletion_time,
                     ttl: cell.ttl,
@@ -376,7 +411,19 @@ impl RowAssembler {
                     source: 0,
                     value: cell.value,
                     path,
-                });
+                };
+                if self.layout.naming == Naming::Super
+                    && let Some(last) = self.row.cells.last_mut()
+                    && last.column == column
+                    && last.path.of(data) == path.of(data)
+                {
+                    // Behind a tombstone of the same subcolumn.
+                    if cell.timestamp > last.timestamp {
+                        *last = cell;
+                    }
+                    return Ok(());
+                }
+                self.row.cells.push(cell);
             }
             Target::Marker => {
                 let liveness = liveness(cell);
@@ -428,9 +475,11 @@ impl RowAssembler {
         match decoded.scope {
             Scope::Nothing => Ok(Offer::Taken),
             Scope::Row | Scope::Column(_) => {
+                let was_open = self.state == State::Open;
                 let Some(_) = self.enter_row(data, range.start)? else {
                     return Ok(self.hand_out(data));
                 };
+                self.only_tombstones |= !was_open;
                 if let Scope::Column(name) = decoded.scope {
                     self.delete_column(data, range, name, decoded.deletion)?;
                 } else {

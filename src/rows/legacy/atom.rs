@@ -19,7 +19,8 @@ const DELETED: u8 = 0x01;
 const EXPIRING: u8 = 0x02;
 const COUNTER: u8 = 0x04;
 const COUNTER_UPDATE: u8 = 0x08;
-const RANGE_TOMBSTONE: u8 = 0x10;
+/// Mask of range tombstones.
+pub(super) const RANGE_TOMBSTONE: u8 = 0x10;
 
 /// One atom. Its spans point into the bytes it was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -109,9 +109,10 @@ fn decode_bound(
     Ok(found)
 }
 
-fn same_values(a: &Bound, b: &Bound, data: &[u8]) -> bool {
-    let (a, b) = (&a.row.clustering, &b.row.clustering);
-    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.bytes(data) == y.bytes(data))
+/// True if both have the same values; not always the same bytes (decimals).
+fn same_values(layout: &LegacyLayout, a: &Bound, b: &Bound, data: &[u8]) -> bool {
+    a.row.clustering.len() == b.row.clustering.len()
+        && layout.compare((&a.row, data, 0), (&b.row, data, 0)).is_eq()
 }
 
 impl DecodedRange {
@@ -127,7 +128,7 @@ impl DecodedRange {
             (Some(a), Some(b))
                 if a.of(data) == b.of(data)
                     && start.is_static == end.is_static
-                    && same_values(&start.bound, &end.bound, data) =>
+                    && same_values(layout, &start.bound, &end.bound, data) =>
             {
                 Some(a)
             }
@@ -154,7 +155,7 @@ impl DecodedRange {
             Some(column) => Scope::Column(column),
             None if start.bound.row.clustering.len() == layout.clustering
                 && layout.clustering > 0
-                && same_values(&start.bound, &end.bound, data) =>
+                && same_values(layout, &start.bound, &end.bound, data) =>
             {
                 Scope::Row
             }

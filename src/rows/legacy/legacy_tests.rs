@@ -473,6 +473,8 @@ fn subcolumns_are_elements_of_a_map() {
         range(&[b"x"], 3),
         cell(&[b"x", b"1"], 5, b"a"),
         range(&[b"x", b"2"], 4),
+        cell(&[b"x", b"2"], 3, b"old"),
+        range(&[b"x", b"3"], 4),
         cell(&[b"x", b"3"], 5, b"b"),
         cell(&[b"y", b"1"], 5, b"c"),
     ];
@@ -507,8 +509,14 @@ fn cells_of_other_columns_are_counted() {
 fn equal_values_of_other_bytes_are_one_row() {
     let table = table("k text, c decimal, v text, w text, PRIMARY KEY (k, c)");
     let (one, padded): (&[u8], &[u8]) = (&[0, 0, 0, 0, 1], &[0, 0, 0, 1, 10]);
-    let atoms = [cell(&[one, b"v"], 5, b"V"), cell(&[padded, b"w"], 5, b"W")];
-    assert_eq!(lines(&table, &atoms).len(), 1);
+    let atoms = [
+        range_of(&composite(&[one], -1), &composite(&[padded], 1), 3),
+        deleted(&[one, b"v"], 5, 9),
+        cell(&[padded, b"w"], 5, b"W"),
+    ];
+    // Shown is the clustering of the first cell that is there.
+    let shown = String::from_utf8_lossy(padded);
+    assert_eq!(lines(&table, &atoms), [format!("({shown}) del@3 0 gone@5 1=W@5")]);
 }
 
 #[test]

@@ -90,10 +90,14 @@ fn named(
             dropped_micros: None,
         })
         .collect();
-    for dropped in table.dropped.iter().filter(|d| d.kind == kind) {
+    for dropped in &table.dropped {
         let name = bytes(&dropped.name);
         match named.iter_mut().find(|c| c.name == name) {
-            Some(column) => column.dropped_micros = Some(dropped.dropped_micros),
+            Some(column) if dropped.kind == kind => {
+                column.dropped_micros = Some(dropped.dropped_micros);
+            }
+            Some(_) => {}
+            // The schema of 2.x does not say whether a dropped column was static.
             None => named.push(NamedColumn {
                 name,
                 column: None,
@@ -208,6 +212,15 @@ impl LegacyLayout {
         !self.statics.is_empty()
     }
 
+    /// True if partitions may begin with static cells, of columns that the schema has or had.
+    pub fn may_have_static(&self) -> bool {
+        match self.naming {
+            Naming::SimpleSparse => true,
+            Naming::Sparse => self.clustering > 0,
+            Naming::Dense | Naming::SimpleDense | Naming::Super => false,
+        }
+    }
+
     /// True if `name` is of the static row.
     pub fn is_static_name(&self, name: &[u8]) -> bool {
         match self.naming {
@@ -245,6 +258,31 @@ impl LegacyLayout {
             }
         }
         Ok(components.position())
+    }
+
+    /// Reads the values of clustering columns that a name begins with, of a cell or a bound, into `values`; false for a static
+    /// one and for one that says nothing.
+    pub fn read_prefix(
+        &self,
+        data: &[u8],
+        name: Span,
+        values: &mut Vec<ClusteringValue>,
+    ) -> Result<bool, DecodeError> {
+        values.clear();
+        if name.len == 0 || self.is_static_name(name.of(data)) {
+            return Ok(false);
+        }
+        if self.naming == Naming::SimpleDense {
+            values.push(ClusteringValue::Value(name));
+            return Ok(true);
+        }
+        let mut components = Components::new(data, name);
+        while values.len() < self.clustering
+            && let Some(value) = components.next()?
+        {
+            values.push(ClusteringValue::Value(value));
+        }
+        Ok(true)
     }
 
     /// What the rest of a cell name, from `at` on, says. `hint` remembers where the last column was found.

@@ -6,6 +6,8 @@
 //! uv n     length of what follows; 0 for most partitions
 //! n bytes  index of the partition's rows, see RowIndex
 //! ```
+//! In 2.x the two numbers are `i64` and `i32`, and the index of the rows is that of [`super::LegacyRowIndex`].
+//!
 //! [`PrimaryIndex`] opens in constant time. Searches go by Summary.db: each probe reads one of its entries and the entry of
 //! Index.db it points to, and what is read there decides, so that a wrong Summary.db can cost time but not give a wrong
 //! answer. Where Summary.db is missing or damaged, Index.db is read once and every n-th position is kept.
@@ -35,6 +37,8 @@ const HINT: &str = "restore this file from another copy or a snapshot, or remove
 #[derive(Debug)]
 pub struct PrimaryIndex {
     file: InputFile,
+    /// Numbers have a fixed length.
+    legacy: bool,
     partitioner: Partitioner,
     summary: Option<Summary>,
     summary_is_wrong: AtomicBool,
@@ -91,6 +95,7 @@ impl PrimaryIndex {
         });
         Ok(Some(Self {
             file,
+            legacy: descriptor.version.has_atoms(),
             partitioner: partitioner.clone(),
             summary,
             summary_is_wrong: AtomicBool::new(false),
@@ -190,7 +195,7 @@ impl PrimaryIndex {
     }
 
     /// Reads the index of a partition's rows into `buf` or gives it from the map; decode it with
-    /// [`super::RowIndex::decode`], and add its file with [`PrimaryIndex::row_index_error`].
+    /// [`super::RowIndex::decode`] or [`super::LegacyRowIndex::decode`], and add its file with [`PrimaryIndex::row_index_error`].
     pub fn row_index<'a>(&'a self, at: RowIndexLocation, buf: &'a mut Vec<u8>) -> Result<&'a [u8]> {
         let len = usize::try_from(at.len).unwrap_or(usize::MAX);
         Ok(self.file.slice(at.offset, len, buf)?.unwrap_or_default())
@@ -326,7 +331,7 @@ impl PrimaryIndex {
         let key_len = first.first_chunk::<2>().map_or(0, |len| u16::from_be_bytes(*len));
         let needed = left.min(2 + u64::from(key_len) + 18);
         let bytes = slice(&self.file, position, needed, buf)?;
-        read_entry(bytes, position, self.file.len())
+        read_entry(bytes, self.legacy, position, self.file.len())
             .map(|(entry, _)| entry)
             .map_err(|e| self.damage(e))
     }
@@ -371,12 +376,17 @@ fn search<E>(count: u64, mut probe: impl FnMut(u64) -> Result<(u64, bool), E>) -
 /// the next one begins.
 fn read_entry(
     bytes: &[u8],
+    legacy: bool,
     position: u64,
     file_len: u64,
 ) -> Result<(IndexEntry<'_>, u64), DecodeError> {
     let mut r = ByteReader::new(bytes);
     let mut read = || -> Result<_, DecodeError> {
         let key = r.read_bytes16("partition key")?;
+        if legacy {
+            let data_offset = r.read_u64("position in Data.db")?;
+            return Ok((key, data_offset, r.read_u32("length of the row index")?.into()));
+        }
         let data_offset = r.read_uvint("position in Data.db")?;
         Ok((key, data_offset, r.read_uvint("length of the row index")?))
     };
@@ -428,7 +438,8 @@ impl IndexEntries<'_> {
             None => read_window(&index.file, self.position, &mut self.window, &mut self.window_at)?,
         };
         let position = self.position;
-        let (entry, next) = read_entry(bytes, position, file_len).map_err(|e| index.damage(e))?;
+        let (entry, next) =
+            read_entry(bytes, index.legacy, position, file_len).map_err(|e| index.damage(e))?;
         let invalid = |words: String| Err(index.damage(DecodeError::invalid(words, position)));
         if let Some(before) = self.previous {
             if entry.data_offset <= before {

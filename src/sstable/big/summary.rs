@@ -4,20 +4,22 @@
 //! i32 entries of Index.db for each entry here, at full sampling
 //! i32 n        number of entries
 //! i64          length of the offsets and the entries
-//! i32          sampling level, 128 for full
-//! i32          number of entries at full sampling
+//! i32          sampling level, 128 for full         [not in jb]
+//! i32          number of entries at full sampling   [not in jb]
 //! n × u32 LE   offset of the entry, from the start of these offsets
 //! entries      key, u64 LE position in Index.db
 //! bytes32, bytes32   first and last key of the SSTable
+//! boundaries of the maps of Index.db and Data.db       [2.x]
 //! ```
 //! The little-endian numbers are in the byte order of the machine that wrote them; no other one is known to occur. A node
 //! may replace the file, so it is read and not mapped; the entries are read one by one, when a search asks for them.
 
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::{ByteReader, InputFile, ReadMode};
-use crate::sstable::{Component, Descriptor};
+use crate::sstable::{Component, Descriptor, Version};
 
 const HEADER_LEN: u64 = 24;
+const SHORT_HEADER_LEN: u64 = 16;
 /// `Downsampling.BASE_SAMPLING_LEVEL`.
 const FULL_SAMPLING: u64 = 128;
 const POSITION_LEN: u64 = 8;
@@ -27,6 +29,7 @@ const MAX_KEY_LEN: u64 = 65_535;
 #[derive(Debug)]
 pub struct Summary {
     file: InputFile,
+    header_len: u64,
     index_interval: u64,
     entry_count: u64,
     summary_len: u64,
@@ -40,7 +43,7 @@ impl Summary {
     pub fn open(descriptor: &Descriptor) -> Result<Option<Self>> {
         let path = descriptor.path(Component::Summary);
         match InputFile::open(&path, ReadMode::Read) {
-            Ok(file) => Self::read(file).map(Some),
+            Ok(file) => Self::read(file, descriptor.version).map(Some),
             Err(Error::Input { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 Ok(None)
             }
@@ -48,25 +51,29 @@ impl Summary {
         }
     }
 
-    fn read(file: InputFile) -> Result<Self> {
+    fn read(file: InputFile, version: Version) -> Result<Self> {
         let mut buf = Vec::new();
-        let header = slice(&file, 0, HEADER_LEN, &mut buf, "header")?;
+        let header_len =
+            if version.has_summary_sampling_level() { HEADER_LEN } else { SHORT_HEADER_LEN };
+        let header = slice(&file, 0, header_len, &mut buf, "header")?;
         let parsed = read_header(header, file.len()).map_err(|e| e.in_file(file.path()))?;
         let (index_interval, entry_count, summary_len, sampling_level) = parsed;
-        let keys_at = HEADER_LEN + summary_len;
+        let keys_at = header_len + summary_len;
         // Two keys with their lengths. What a damaged length claims beyond that is not read.
         let keys_len = (file.len() - keys_at).min(2 * (4 + MAX_KEY_LEN));
         let keys = slice(&file, keys_at, keys_len, &mut buf, "first and last key")?;
         let (first_key, last_key) =
             read_keys(keys).map_err(|e| e.shifted(keys_at).in_file(file.path()))?;
         let end = keys_at + 8 + (first_key.len() + last_key.len()) as u64;
-        if end != file.len() {
+        // What 2.x writes behind the keys depends on how the node reads its files.
+        if end != file.len() && !version.has_atoms() {
             let what = "length of Summary.db";
             let kind = DecodeErrorKind::Mismatch { what, found: file.len(), expected: end };
             return Err(DecodeError::new(kind, end).in_file(file.path()));
         }
         Ok(Self {
             file,
+            header_len,
             index_interval,
             entry_count,
             summary_len,
@@ -104,7 +111,7 @@ impl Summary {
             return Err(Error::Bug(format!("entry {index} of {n} of Summary.db asked for")));
         }
         let is_last = index + 1 == self.entry_count;
-        let at = HEADER_LEN + 4 * index;
+        let at = self.header_len + 4 * index;
         let offsets = slice(&self.file, at, if is_last { 4 } else { 8 }, key, "offset")?;
         let mut numbers = offsets
             .chunks_exact(4)
@@ -119,7 +126,7 @@ impl Summary {
             let words = format!("entry {index} lies at {start}..{end} of {}", self.summary_len);
             return Err(DecodeError::invalid(words, at).in_file(self.file.path()));
         }
-        slice(&self.file, HEADER_LEN + start, len, key, "entry")?;
+        slice(&self.file, self.header_len + start, len, key, "entry")?;
         let position = key.last_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
         key.truncate(key.len().saturating_sub(8));
         Ok(position.unwrap_or_default())
@@ -147,8 +154,12 @@ fn read_header(bytes: &[u8], file_len: u64) -> Result<(u64, u64, u64, u64), Deco
     let index_interval = r.read_u32("index interval")?;
     let entry_count = u64::from(r.read_u32("number of entries")?);
     let summary_len = r.read_u64("length of the summary")?;
-    let sampling_level = u64::from(r.read_u32("sampling level")?);
-    r.skip(4, "number of entries at full sampling")?;
+    let mut sampling_level = FULL_SAMPLING;
+    if !r.is_empty() {
+        sampling_level = u64::from(r.read_u32("sampling level")?);
+        r.skip(4, "number of entries at full sampling")?;
+    }
+    let header_len = r.position() as u64;
     if index_interval == 0 || index_interval > i32::MAX.cast_unsigned() {
         return Err(DecodeError::invalid(format!("index interval is {index_interval}"), 0));
     }
@@ -156,10 +167,10 @@ fn read_header(bytes: &[u8], file_len: u64) -> Result<(u64, u64, u64, u64), Deco
         return Err(DecodeError::invalid(format!("sampling level is {sampling_level}"), 16));
     }
     // Behind the summary stand the lengths of two keys; an entry has at least an offset and a position.
-    if summary_len > file_len.saturating_sub(HEADER_LEN + 8) {
+    if summary_len > file_len.saturating_sub(header_len + 8) {
         let what = "length of the summary";
         let kind =
-            DecodeErrorKind::Limit { what, found: summary_len, limit: file_len - HEADER_LEN };
+            DecodeErrorKind::Limit { what, found: summary_len, limit: file_len - header_len };
         return Err(DecodeError::new(kind, 8));
     }
     let limit = summary_len / (4 + POSITION_LEN);

@@ -2,8 +2,9 @@
 //!
 //! Three layouts:
 //!
-//! * compressed, with a CompressionInfo.db: a chunk is `payload ++ u32 CRC32 of the payload`;
-//! * not compressed, with a CRC.db (`i32 chunk length`, then one `u32 CRC32` a chunk, maybe one more of an empty chunk);
+//! * compressed, with a CompressionInfo.db: a chunk is `payload ++ u32 CRC32 of the payload`, of 2.x the Adler-32;
+//! * not compressed, with a CRC.db (`i32 chunk length`, then one `u32 CRC32` a chunk, maybe one more of an empty
+//!   chunk; Adler-32 in `ka`, `la` and `lb`);
 //! * not compressed and without CRC.db: nothing to check ([`DataChunks::is_checked`]).
 //!
 //! This is the hot path: [`DataChunks::read_chunk`] allocates nothing once its scratch has grown.
@@ -272,7 +273,11 @@ impl DataChunks {
 
     #[inline]
     fn check(&self, index: u64, bytes: &[u8], recorded: u32) -> Result<()> {
-        let found = crc32fast::hash(bytes);
+        let adler32 = match &self.layout {
+            Layout::Compressed(_) => self.version.has_adler32_chunks(),
+            Layout::Checked(_) | Layout::Unchecked => self.version.has_adler32_files(),
+        };
+        let found = if adler32 { simd_adler32::adler32(&bytes) } else { crc32fast::hash(bytes) };
         if found != recorded {
             let kind = DecodeErrorKind::Checksum { what: "chunk", found, expected: recorded };
             return Err(self.damage(index, kind.to_string()));

@@ -8,11 +8,12 @@
 //! components, each with a CRC32 behind it [na and later]
 //! ```
 //! Cassandra lists them by type, other writers in any order. COMPACTION holds a cardinality estimate of the keys, which
-//! nothing here needs: only its checksum is verified.
+//! nothing here needs: only its checksum is verified. In 2.x it begins with `i32 n, n × i32 ancestor`, and there is no HEADER.
+//! In `jb` there is no container; see [`StatsMetadata`].
 
 use std::path::Path;
 
-use super::stats_metadata::StatsMetadata;
+use super::stats_metadata::{StatsMetadata, ancestors};
 use super::validation::ValidationMetadata;
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::{ByteReader, InputFile};
@@ -37,8 +38,11 @@ pub struct Statistics {
     pub validation: ValidationMetadata,
     /// What was counted.
     pub stats: StatsMetadata,
-    /// What the rows are decoded with, as the file says it: types of columns may have to be frozen by the schema.
-    pub header: SerializationHeader,
+    /// What the rows are decoded with, as the file says it: types of columns may have to be frozen by the schema. None in 2.x,
+    /// whose files say nothing of it.
+    pub header: Option<SerializationHeader>,
+    /// Numbers of the SSTables that it was compacted from; only 2.x says.
+    pub ancestors: Vec<u32>,
 }
 
 impl Statistics {
@@ -80,8 +84,12 @@ impl Statistics {
     }
 
     fn decode(bytes: &[u8], version: Version) -> Result<Self, (Option<&'static str>, DecodeError)> {
+        if !version.has_metadata_components() {
+            return Self::decode_flat(bytes, version).map_err(|e| (None, e));
+        }
         let listed = components(bytes, version).map_err(|e| (None, e))?;
         let (mut validation, mut stats, mut header) = (None, None, None);
+        let mut found_ancestors = Vec::new();
         for component in listed {
             let name = match component.kind {
                 VALIDATION => "VALIDATION",
@@ -102,6 +110,10 @@ impl Statistics {
                 STATS => {
                     stats = Some(StatsMetadata::read(&mut r, version).map_err(in_component)?);
                 }
+                COMPACTION if version.has_atoms() => {
+                    found_ancestors = ancestors(&mut r).map_err(in_component)?;
+                    r.read_bytes32("cardinality estimate").map_err(in_component)?;
+                }
                 HEADER => {
                     header = Some(SerializationHeader::read(&mut r).map_err(in_component)?);
                 }
@@ -117,8 +129,22 @@ impl Statistics {
         Ok(Self {
             validation: validation.ok_or_else(|| absent("VALIDATION"))?,
             stats: stats.ok_or_else(|| absent("STATS"))?,
-            header: header.ok_or_else(|| absent("HEADER"))?,
+            header: match header {
+                None if !version.has_atoms() => return Err(absent("HEADER")),
+                header => header,
+            },
+            ancestors: found_ancestors,
         })
+    }
+
+    fn decode_flat(bytes: &[u8], version: Version) -> Result<Self, DecodeError> {
+        let mut r = ByteReader::new(bytes);
+        let (stats, flat) = StatsMetadata::read_with_flat(&mut r, version)?;
+        r.finish("length of Statistics.db")?;
+        let Some((validation, ancestors)) = flat else {
+            return Err(DecodeError::invalid("no partitioner", 0));
+        };
+        Ok(Self { validation, stats, header: None, ancestors })
     }
 }
 

@@ -4,16 +4,17 @@
 //! histogram partition sizes, histogram cells of a partition
 //! i64 segment, i32 position                  end of the commit log covered
 //! i64, i64                                   least and greatest write time, µs
-//! i32, i32 (u32, u32 in oa)                  least and greatest local deletion time, s
-//! i32, i32                                   least and greatest TTL
+//! i32, i32 (u32, u32 in oa)                  least [ma and later] and greatest local deletion time, s
+//! i32, i32                                   least and greatest TTL                  [ma and later]
+//! f64, f64, utf16len, i32 n, n × i32         see jb below                            [jb]
 //! f64                                        compression ratio, -1 without compression
 //! histogram of tombstone drop times
 //! i32 level, i64 repaired at (ms)
 //! i32 n, n × bytes16, twice                  least and greatest clustering           [up to nc]
 //! uv n, n × bytesV; bound, bound             clustering types, covered clusterings   [oa]
 //! u8                                         has counter shards of before 2.1
-//! i64, i64                                   columns set, rows
-//! i64 segment, i32 position                  beginning of the commit log covered     [mb and later]
+//! i64, i64                                   columns set, rows                       [ma and later]
+//! i64 segment, i32 position                  beginning of the commit log covered     [lb, mb and later]
 //! i32 n, n × { i64, i32, i64, i32 }          commit-log intervals                    [mc and later]
 //! u8 present, [uuid]                         pending repair                          [na and later]
 //! u8                                         transient                               [na and later, not all na]
@@ -24,17 +25,22 @@
 //! f64                                        share of the ring covered               [oa]
 //! ```
 //! A bound is `u8 kind, u16 n` and n clustering values.
+//!
+//! In `jb` this is all of Statistics.db: between the greatest local deletion time and the histogram of tombstones stand the
+//! false-positive chance, the compression ratio, the partitioner's class and the ancestors; it ends behind the clusterings.
+//! Up to `lb` the clusterings are lists of components of cell names.
 
 use uuid::Uuid;
 
 use super::histogram::{EstimatedHistogram, TombstoneHistogram, read_count};
+use super::validation::ValidationMetadata;
 use crate::commitlog::CommitLogPosition;
 use crate::cql::{MarshalType, parse_marshal_type};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::io::ByteReader;
 use crate::rows::{ClusteringKind, LocalDeletionTime};
-use crate::sstable::Version;
 use crate::sstable::clustering_bytes::read_clustering_values;
+use crate::sstable::{Partitioner, Version};
 
 /// A part of the commit log whose mutations are in the SSTable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +86,13 @@ pub struct StatsMetadata {
     pub min_timestamp: i64,
     /// Greatest write time, µs.
     pub max_timestamp: i64,
-    /// Least local deletion time of a tombstone or expiring cell.
+    /// Least local deletion time of a tombstone or expiring cell; that of 2.x files, which do not say, is the least there is.
     pub min_local_deletion_time: LocalDeletionTime,
     /// Greatest; [`LocalDeletionTime::NONE`] if there is data that does not expire.
     pub max_local_deletion_time: LocalDeletionTime,
-    /// Least TTL, s.
+    /// Least TTL, s; 0 in 2.x, which does not say.
     pub min_ttl: i32,
-    /// Greatest TTL, s.
+    /// Greatest TTL, s; `i32::MAX` in 2.x.
     pub max_ttl: i32,
     /// Stored bytes by uncompressed bytes; none without compression.
     pub compression_ratio: Option<f64>,
@@ -104,10 +110,10 @@ pub struct StatsMetadata {
     pub covered_clustering: Option<CoveredClustering>,
     /// There are local or remote counter shards, which add up when read twice.
     pub has_legacy_counter_shards: bool,
-    /// Cells written.
-    pub total_columns_set: i64,
-    /// Rows written.
-    pub total_rows: i64,
+    /// Cells written; none in 2.x.
+    pub total_columns_set: Option<i64>,
+    /// Rows written; none in 2.x.
+    pub total_rows: Option<i64>,
     /// The repair session it belongs to.
     pub pending_repair: Option<Uuid>,
     /// It holds data of a transient replica.
@@ -204,19 +210,44 @@ fn covered_clustering(r: &mut ByteReader<'_>) -> Result<CoveredClustering, Decod
 
 impl StatsMetadata {
     pub(super) fn read(r: &mut ByteReader<'_>, version: Version) -> Result<Self, DecodeError> {
+        Self::read_with_flat(r, version).map(|(stats, _)| stats)
+    }
+
+    /// The same; with it, of `jb`, what later versions have in other components.
+    pub(super) fn read_with_flat(
+        r: &mut ByteReader<'_>,
+        version: Version,
+    ) -> Result<(Self, Option<Flat>), DecodeError> {
         let partition_sizes = EstimatedHistogram::read(r)?;
         let cells_per_partition = EstimatedHistogram::read(r)?;
         let commit_log_upper_bound = position(r)?;
         let min_timestamp = r.read_i64("least write time")?;
         let max_timestamp = r.read_i64("greatest write time")?;
-        let min_local_deletion_time = local_deletion_time(r, version)?;
+        let atoms = version.has_atoms();
+        let min_local_deletion_time =
+            if atoms { LocalDeletionTime(i64::MIN) } else { local_deletion_time(r, version)? };
         let max_local_deletion_time = local_deletion_time(r, version)?;
-        let min_ttl = r.read_i32("least TTL")?;
-        let max_ttl = r.read_i32("greatest TTL")?;
+        let (min_ttl, max_ttl) = match atoms {
+            true => (0, i32::MAX),
+            false => (r.read_i32("least TTL")?, r.read_i32("greatest TTL")?),
+        };
+        let mut flat = None;
+        if !version.has_metadata_components() {
+            flat = Some(r.read_f64("false-positive chance")?);
+        }
         let ratio = r.read_f64("compression ratio")?;
+        let flat = match flat {
+            Some(bloom_filter_fp_chance) => {
+                let class = r.read_utf16len("partitioner class")?;
+                let partitioner = Partitioner::from_class(class);
+                let validation = ValidationMetadata { partitioner, bloom_filter_fp_chance };
+                Some((validation, ancestors(r)?))
+            }
+            None => None,
+        };
         let tombstone_drop_times = TombstoneHistogram::read(r, version.has_uint_deletion_time())?;
         let sstable_level = r.read_i32("level")?;
-        let repaired_at = r.read_i64("time of repair")?;
+        let repaired_at = if flat.is_some() { 0 } else { r.read_i64("time of repair")? };
         let (min_clustering, max_clustering) = if version.has_legacy_min_max() {
             (clustering_list(r)?, clustering_list(r)?)
         } else {
@@ -226,9 +257,12 @@ impl StatsMetadata {
         if version.has_improved_min_max() {
             covered = Some(covered_clustering(r)?);
         }
-        let has_legacy_counter_shards = flag(r, "flag of legacy counter shards")?;
-        let total_columns_set = r.read_i64("number of cells")?;
-        let total_rows = r.read_i64("number of rows")?;
+        // Before 2.1 every counter has them.
+        let has_legacy_counter_shards = flat.is_some() || flag(r, "flag of legacy counter shards")?;
+        let (total_columns_set, total_rows) = match atoms {
+            true => (None, None),
+            false => (Some(r.read_i64("number of cells")?), Some(r.read_i64("number of rows")?)),
+        };
         let commit_log_lower_bound =
             version.has_commit_log_lower_bound().then(|| position(r)).transpose()?;
         let commit_log_intervals =
@@ -261,7 +295,7 @@ impl StatsMetadata {
             .has_token_space_coverage()
             .then(|| r.read_f64("token space coverage"))
             .transpose()?;
-        Ok(Self {
+        let stats = Self {
             partition_sizes,
             cells_per_partition,
             commit_log_upper_bound,
@@ -289,8 +323,22 @@ impl StatsMetadata {
             has_partition_level_deletions,
             key_range,
             token_space_coverage: coverage.filter(|share| !share.is_nan()),
-        })
+        };
+        Ok((stats, flat))
     }
+}
+
+/// What `jb` has besides: the validation component and the ancestors.
+pub(super) type Flat = (ValidationMetadata, Vec<u32>);
+
+/// The generations that an SSTable of 2.x was compacted from.
+pub(super) fn ancestors(r: &mut ByteReader<'_>) -> Result<Vec<u32>, DecodeError> {
+    let count = read_count(r, "number of ancestors", 4)?;
+    let mut ancestors = Vec::new();
+    for _ in 0..count {
+        ancestors.push(r.read_u32("ancestor")?);
+    }
+    Ok(ancestors)
 }
 
 fn intervals(r: &mut ByteReader<'_>) -> Result<Vec<CommitLogInterval>, DecodeError> {

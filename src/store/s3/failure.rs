@@ -46,6 +46,8 @@ pub(super) struct Failure {
     /// Where the bucket really is.
     pub(super) region: Option<String>,
     pub(super) no_credentials: bool,
+    /// It was given up because the user asked to stop, by this signal.
+    pub(super) stopped: Option<i32>,
     pub(super) words: String,
 }
 
@@ -60,6 +62,7 @@ impl Failure {
             attempts: 1,
             region: None,
             no_credentials: false,
+            stopped: None,
             words: words.into(),
         }
     }
@@ -113,6 +116,9 @@ impl Failure {
         place: &S3Location,
         options: &S3Options,
     ) -> Error {
+        if let Some(signal) = self.stopped {
+            return Error::Stopped(signal);
+        }
         match self.hint(right, place, options) {
             Some(hint) => {
                 Error::Refused { what: format!("cannot {action} {url}: {self}"), hint: Some(hint) }

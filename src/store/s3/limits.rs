@@ -41,17 +41,14 @@ impl Rate {
         Self { bytes_per_second: bytes_per_second.max(1), next: Mutex::new(Instant::now()) }
     }
 
-    /// Waits until `bytes` may go.
-    pub(super) async fn wait(&self, bytes: u64) {
+    /// When `bytes` may go.
+    pub(super) fn turn(&self, bytes: u64) -> Instant {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second);
         let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        let turn = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let turn = (*next).max(Instant::now());
-            *next = turn + takes;
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*next).max(Instant::now());
+        *next = turn + takes;
+        turn
     }
 }
 
@@ -85,15 +82,12 @@ mod tests {
 
     #[test]
     fn bytes_wait_for_their_turn() {
-        block_on(async {
-            let rate = Rate::new(100_000);
-            let start = Instant::now();
-            rate.wait(5_000).await;
-            assert!(start.elapsed() < Duration::from_millis(40), "the first goes at once");
-            rate.wait(5_000).await;
-            rate.wait(1).await;
-            let took = start.elapsed();
-            assert!(took >= Duration::from_millis(99), "{took:?}");
-        });
+        let rate = Rate::new(100_000);
+        let start = Instant::now();
+        let first = rate.turn(5_000);
+        assert!(first <= Instant::now(), "the first goes at once");
+        let second = rate.turn(5_000);
+        assert_eq!(second - first, Duration::from_millis(50));
+        assert!(rate.turn(1) >= start + Duration::from_millis(100));
     }
 }

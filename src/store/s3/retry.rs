@@ -4,10 +4,13 @@
 //! that stall, and gives up for good when many requests fail at once.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use tokio::time::Instant;
 
 use super::client::Connector;
 use super::failure::{Failure, Fate};
@@ -16,6 +19,15 @@ use super::options::RetryPolicy;
 
 /// Attempts after which the user hears of it.
 const QUIET_ATTEMPTS: u32 = 4;
+
+/// How often whoever waits looks whether it should stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long requests may still be tried after the user has asked to stop: last words, and the abort of an upload.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long a request may take that begins after that.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What came of a request that succeeded.
 #[derive(Debug)]
@@ -33,11 +45,70 @@ pub(super) struct Sender {
     rate: Option<Rate>,
     /// The store has answered once.
     reached: AtomicBool,
+    /// Set to a signal's number when the user wants to stop.
+    stop: OnceLock<Arc<AtomicI32>>,
+    /// When that was noticed.
+    stopped_at: OnceLock<Instant>,
 }
 
 impl Sender {
     pub(super) fn new(connector: Connector, policy: RetryPolicy, rate: Option<u64>) -> Self {
-        Self { connector, policy, rate: rate.map(Rate::new), reached: AtomicBool::new(false) }
+        Self {
+            connector,
+            policy,
+            rate: rate.map(Rate::new),
+            reached: AtomicBool::new(false),
+            stop: OnceLock::new(),
+            stopped_at: OnceLock::new(),
+        }
+    }
+
+    /// From when `flag` is no longer 0, nobody waits for a better time; the first flag counts.
+    pub(super) fn stop_on(&self, flag: &Arc<AtomicI32>) {
+        self.stop.get_or_init(|| Arc::clone(flag));
+    }
+
+    /// The signal by which the user has asked to stop, and until when last words may be tried.
+    fn stopped(&self) -> Option<(i32, Instant)> {
+        match self.stop.get()?.load(Ordering::Relaxed) {
+            0 => None,
+            signal => Some((signal, *self.stopped_at.get_or_init(Instant::now) + LAST_WORDS)),
+        }
+    }
+
+    /// Waits until `until`, or until the user asks to stop.
+    async fn pause(&self, until: Instant) {
+        while self.stopped().is_none() {
+            let now = Instant::now();
+            if now >= until {
+                return;
+            }
+            tokio::time::sleep_until(until.min(now + LOOK)).await;
+        }
+    }
+
+    /// One attempt, which may take `limit`; less when the user has asked to stop.
+    async fn attempt<T>(
+        &self,
+        limit: Duration,
+        sending: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let began = Instant::now();
+        let mut sending = pin!(sending);
+        loop {
+            if let Ok(done) = tokio::time::timeout(LOOK, &mut sending).await {
+                return done;
+            }
+            let now = Instant::now();
+            if now >= began + limit {
+                return Err(Failure::timed_out(limit));
+            }
+            if let Some((_, until)) = self.stopped()
+                && now >= until.max(began + LAST_WORD)
+            {
+                return Err(Failure::timed_out(now - began));
+            }
+        }
     }
 
     /// Sends a request of `bytes` bytes until it succeeds or fails for good.
@@ -53,22 +124,23 @@ impl Sender {
         loop {
             attempts += 1;
             if let Some(rate) = self.rate.as_ref().filter(|_| bytes > 0) {
-                rate.wait(bytes).await;
+                self.pause(rate.turn(bytes)).await;
             }
             let (generation, client) = self.connector.client();
-            let failure = match tokio::time::timeout(limit, send(client)).await {
-                Ok(Ok(value)) => {
+            let failure = match self.attempt(limit, send(client)).await {
+                Ok(value) => {
                     self.reached.store(true, Ordering::Relaxed);
                     return Ok(Done { value, unsure_before });
                 }
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::timed_out(limit),
+                Err(failure) => failure,
             };
             if failure.status.is_some() {
                 self.reached.store(true, Ordering::Relaxed);
             }
             if attempts >= self.most_attempts(failure.fate) {
-                return Err(Failure { attempts, unsure_before, ..failure });
+                let asked = self.stopped().filter(|_| failure.fate != Fate::Fatal);
+                let stopped = asked.map(|(signal, _)| signal);
+                return Err(Failure { attempts, unsure_before, stopped, ..failure });
             }
             unsure_before |= failure.unsure;
             let delay = self.delay(attempts);
@@ -77,7 +149,16 @@ impl Sender {
             } else {
                 tracing::debug!(attempts, ?delay, "S3: {failure}");
             }
-            tokio::time::sleep(delay).await;
+            self.pause(Instant::now() + delay).await;
+            if let Some((signal, until)) = self.stopped() {
+                // A moment more for a store that is only busy, none for one that is gone.
+                let next = Instant::now() + self.policy.first_delay;
+                if next >= until {
+                    let stopped = Some(signal);
+                    return Err(Failure { attempts, unsure_before, stopped, ..failure });
+                }
+                tokio::time::sleep_until(next).await;
+            }
             if failure.fate == Fate::Credentials {
                 self.connector.refresh(generation).await;
             }

@@ -1,7 +1,7 @@
 //! [`Store`] over the requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use bytes::Bytes;
@@ -214,6 +214,10 @@ impl Store for S3Store {
         check_name(name)?;
         let body = Body::of(bytes);
         self.runtime.wait(self.create_if_absent(name, &body, bytes))?
+    }
+
+    fn stop_on(&self, flag: &Arc<AtomicI32>) {
+        self.shared.sender.stop_on(flag);
     }
 
     fn is_conditional(&self) -> bool {

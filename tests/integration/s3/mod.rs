@@ -2,7 +2,7 @@
 
 mod conformance;
 mod faults;
-mod proxy;
+pub(crate) mod proxy;
 mod runs;
 pub(crate) mod servers;
 

@@ -219,8 +219,8 @@ fn statistics_facts(statistics: &Statistics) -> StatisticsFacts {
     let ttl = |seconds: i32| (stats.max_ttl > 0 && seconds != i32::MAX).then_some(seconds);
     StatisticsFacts {
         partitions: statistics.partition_count(),
-        rows: u64::try_from(stats.total_rows).unwrap_or(0),
-        cells: u64::try_from(stats.total_columns_set).unwrap_or(0),
+        rows: stats.total_rows.map(|rows| u64::try_from(rows).unwrap_or(0)),
+        cells: stats.total_columns_set.map(|cells| u64::try_from(cells).unwrap_or(0)),
         due: stats.tombstone_drop_times.count(),
         min_write_time: time(stats.min_timestamp),
         max_write_time: time(stats.max_timestamp),

@@ -125,6 +125,8 @@ pub struct Sums {
     pub rows: u64,
     /// Cells.
     pub cells: u64,
+    /// SSTables of 2.x, which do not say how many rows and cells they have.
+    pub uncounted: u64,
     /// Tombstones and expiring cells.
     pub due: u64,
     /// SSTables with a damaged file.
@@ -157,10 +159,10 @@ pub struct SstableFacts {
 pub struct StatisticsFacts {
     /// Partitions.
     pub partitions: u64,
-    /// Rows.
-    pub rows: u64,
-    /// Cells.
-    pub cells: u64,
+    /// Rows; none in 2.x, which does not count them.
+    pub rows: Option<u64>,
+    /// Cells; none in 2.x.
+    pub cells: Option<u64>,
     /// Tombstones and expiring cells.
     pub due: u64,
     /// Least write time, µs.
@@ -224,8 +226,9 @@ impl Sums {
         };
         if let Some(facts) = &sstable.statistics {
             of.partitions = facts.partitions;
-            of.rows = facts.rows;
-            of.cells = facts.cells;
+            of.rows = facts.rows.unwrap_or(0);
+            of.cells = facts.cells.unwrap_or(0);
+            of.uncounted = facts.rows.is_none().into();
             of.due = facts.due;
             if facts.repaired_at.is_some() {
                 of.repaired_bytes = sstable.stored_bytes;
@@ -244,6 +247,7 @@ impl Sums {
             (&mut self.partitions, other.partitions),
             (&mut self.rows, other.rows),
             (&mut self.cells, other.cells),
+            (&mut self.uncounted, other.uncounted),
             (&mut self.due, other.due),
             (&mut self.damaged, other.damaged),
         ] {

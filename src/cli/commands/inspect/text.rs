@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::{bars, group};
-use super::model::{Inspection, SstableFacts, TableFacts};
+use super::model::{Inspection, SstableFacts, Sums, TableFacts};
 use crate::cli::units::{human_bytes, human_count};
 use crate::progress::UnixMillis;
 
@@ -37,12 +37,13 @@ pub(super) fn render(inspection: &Inspection, now: i64) -> String {
     }
     let total = &inspection.total;
     lines.push(format!(
-        "{} tables, {} SSTables, {} on disk, {} of data, {} rows in SSTables",
+        "{} tables, {} SSTables, {} on disk, {} of data, {} rows in SSTables{}",
         inspection.tables.len(),
         total.sstables,
         human_bytes(total.stored_bytes),
         human_bytes(total.data_bytes),
         human_count(total.rows),
+        uncounted(total),
     ));
     let beside = [
         (inspection.hints, "files of hints"),
@@ -106,11 +107,12 @@ fn render_table(table: &TableFacts, now: i64, lines: &mut Vec<String>) {
     say(
         "content",
         format!(
-            "{} partitions, {} rows, {} cells, {} tombstones and expiring cells (each SSTable by itself)",
+            "{} partitions, {} rows, {} cells, {} tombstones and expiring cells (each SSTable by itself){}",
             human_count(sums.partitions),
             human_count(sums.rows),
             human_count(sums.cells),
             human_count(sums.due),
+            uncounted(sums),
         ),
     );
     if let Some(words) = write_times(table) {
@@ -269,6 +271,14 @@ fn charts(table: &TableFacts, now: i64, lines: &mut Vec<String>) {
     }
 }
 
+/// How many SSTables are not in the numbers of rows and cells.
+fn uncounted(sums: &Sums) -> String {
+    match sums.uncounted {
+        0 => String::new(),
+        _ => format!(", without the rows of {} SSTables of 2.x", human_count(sums.uncounted)),
+    }
+}
+
 fn sstables(table: &TableFacts, lines: &mut Vec<String>) {
     for sstable in table.sstables.iter().take(MAX_LISTED) {
         let name = sstable.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -276,7 +286,7 @@ fn sstables(table: &TableFacts, lines: &mut Vec<String>) {
         match &sstable.statistics {
             Some(facts) => {
                 words.push(format!("{} partitions", human_count(facts.partitions)));
-                words.push(format!("{} rows", human_count(facts.rows)));
+                words.extend(facts.rows.map(|rows| format!("{} rows", human_count(rows))));
                 if facts.level > 0 {
                     words.push(format!("level {}", facts.level));
                 }

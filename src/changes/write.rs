@@ -1,0 +1,616 @@
+//! [`ChangeRecordWriter`]: what a mutation says of a partition, as lines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::canonical::is_canonical;
+use super::origin::{LogPosition, Origin, Position};
+use crate::cql::CqlType;
+use crate::error::{DecodeError, Error, Result};
+use crate::io::ByteReader;
+use crate::output::ValueWriter;
+use crate::rows::{
+    Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, Marker, NO_TTL,
+    PartitionUpdate, Row, RowView, ShardKind, UpdateContent, read_shards,
+};
+use crate::schema::{ColumnMetadata, TableMetadata};
+
+/// Tables remembered at most; a schema that keeps changing makes new ones.
+const MAX_TABLES: usize = 4096;
+
+/// What is the same in all records of a table.
+#[derive(Debug)]
+struct TableText {
+    /// Keeps the address, which it is found by, from being used again.
+    _table: Arc<TableMetadata>,
+    head: String,
+    partition: Vec<String>,
+    clustering: Vec<String>,
+    statics: Vec<String>,
+    regulars: Vec<String>,
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn table_head(table: &TableMetadata) -> String {
+    let mut head =
+        format!("\"keyspace\":{},\"table\":{}", quoted(&table.keyspace), quoted(&table.name));
+    if let Some(id) = table.id {
+        head.push_str(&format!(",\"tableId\":\"{id}\""));
+    }
+    head
+}
+
+impl TableText {
+    fn new(table: &Arc<TableMetadata>) -> Self {
+        let leads = |columns: &[ColumnMetadata]| {
+            columns.iter().map(|column| format!("{}:", quoted(&column.name))).collect()
+        };
+        Self {
+            _table: Arc::clone(table),
+            head: table_head(table),
+            partition: leads(&table.partition_key),
+            clustering: leads(&table.clustering),
+            statics: leads(&table.statics),
+            regulars: leads(&table.regulars),
+        }
+    }
+}
+
+/// Writes change records, byte for byte the same for the same input.
+///
+/// For each mutation (or partition of a backup's SSTable) one [`ChangeRecordWriter::begin`], then the base records, then the
+/// updates, truncations and schema changes in order: the writer counts their `index`. Lines gather in
+/// [`ChangeRecordWriter::buffer`].
+#[derive(Debug, Default)]
+pub struct ChangeRecordWriter {
+    pen: Pen,
+    tables: BTreeMap<usize, TableText>,
+    /// The partition key of the update at hand.
+    key: Vec<u8>,
+    /// `partitionKeyBytes`, if there are any.
+    key_bytes: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Pen {
+    out: Vec<u8>,
+    values: ValueWriter,
+    /// Host and position.
+    origin: String,
+    index: u32,
+    /// Bytes of clustering values whose text does not read back.
+    exact: Vec<Option<Vec<u8>>>,
+}
+
+impl ChangeRecordWriter {
+    /// Begins the records of one mutation: their index counts from 0.
+    pub fn begin(&mut self, origin: &Origin) {
+        let host = origin.host_id.hyphenated();
+        self.pen.origin = match &origin.position {
+            Position::Log(LogPosition { segment, offset }) => format!(
+                ",\"hostId\":\"{host}\",\"position\":{{\"segment\":{segment},\"offset\":{offset}}}"
+            ),
+            Position::Sstable { sstable, record } => format!(
+                ",\"hostId\":\"{host}\",\"position\":{{\"sstable\":{},\"record\":{record}}}",
+                quoted(sstable)
+            ),
+        };
+        self.pen.index = 0;
+    }
+
+    /// Writes the records of one update: partition deletion, static row, then ranges and rows in clustering order (a range
+    /// where it begins). Returns their number; an update that says nothing has none.
+    ///
+    /// `base`: the update is not a change but what is stored of the partition. Then rows that say nothing are written too:
+    /// they say that the row is there.
+    ///
+    /// Fails if range tombstone markers do not pair; what was written before is kept.
+    pub fn update(&mut self, update: &PartitionUpdate, base: bool) -> Result<u32> {
+        let before = self.pen.index;
+        let table = &*update.table;
+        let id = Arc::as_ptr(&update.table) as usize;
+        if self.tables.len() > MAX_TABLES {
+            self.tables.clear();
+        }
+        let text = self.tables.entry(id).or_insert_with(|| TableText::new(&update.table));
+        let pen = &mut self.pen;
+        partition_key(pen, table, text, &update.key, &mut self.key, &mut self.key_bytes)?;
+        let key = Key { partition: &self.key, bytes: &self.key_bytes, table, text };
+        if !update.deletion.is_live() {
+            pen.head("delete_partition", &key, &[], &update.data);
+            pen.number(",\"deleted\":", update.deletion.marked_for_delete_at);
+            pen.end(base);
+        }
+        if let Some(row) = &update.static_row
+            && (base || says_something(row))
+        {
+            pen.row(&key, RowView { row, data: &update.data }, true, base);
+        }
+        for (i, content) in update.content.iter().enumerate() {
+            match content {
+                UpdateContent::Row(row) if base || says_something(row) => {
+                    pen.row(&key, RowView { row, data: &update.data }, false, base);
+                }
+                UpdateContent::Row(_) => {}
+                UpdateContent::Marker(marker, start) if !marker.start.is_live() => {
+                    let end = update.content.get(i + 1..).unwrap_or_default().iter().find_map(
+                        |c| match c {
+                            UpdateContent::Marker(marker, row) => Some((marker, row)),
+                            UpdateContent::Row(_) => None,
+                        },
+                    );
+                    let Some((end_marker, end)) = end.filter(|(end, _)| end.kind.is_end()) else {
+                        return Err(unpaired(table, "a range tombstone has no end"));
+                    };
+                    pen.range(&key, marker, start, end_marker, end, &update.data, base);
+                }
+                UpdateContent::Marker(marker, _) if marker.kind.is_end() => {}
+                UpdateContent::Marker(..) => {
+                    return Err(unpaired(table, "a range tombstone begins without a deletion"));
+                }
+            }
+        }
+        Ok(self.pen.index - before)
+    }
+
+    /// Writes that a table was truncated: what is at or before `truncated_at` in the commit log of this host is gone.
+    /// `time`: when, in milliseconds since 1970.
+    pub fn truncate(&mut self, table: &TableMetadata, truncated_at: LogPosition, time: i64) {
+        let pen = &mut self.pen;
+        pen.text("{\"op\":\"truncate\",");
+        pen.text(&table_head(table));
+        pen.number(",\"truncatedAt\":{\"segment\":", truncated_at.segment);
+        pen.number(",\"offset\":", i64::from(truncated_at.offset));
+        pen.number("},\"time\":", time);
+        pen.end(false);
+    }
+
+    /// Writes the definition that decodes what follows: `cql` are the statements that make the table and the types it uses
+    /// ([`crate::schema::write_schema`]).
+    pub fn schema(&mut self, table: &TableMetadata, cql: &str) {
+        let pen = &mut self.pen;
+        pen.text("{\"op\":\"schema\",");
+        pen.text(&table_head(table));
+        pen.text(",\"cql\":");
+        pen.text(&quoted(cql));
+        pen.end(false);
+    }
+
+    /// Records of the present mutation so far.
+    pub fn index(&self) -> u32 {
+        self.pen.index
+    }
+
+    /// The lines written since the last [`ChangeRecordWriter::clear`] or [`ChangeRecordWriter::take`].
+    pub fn buffer(&self) -> &[u8] {
+        &self.pen.out
+    }
+
+    /// Forgets them, keeping the memory.
+    pub fn clear(&mut self) {
+        self.pen.out.clear();
+    }
+
+    /// Hands them over.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.pen.out)
+    }
+}
+
+/// Key and table of the records of one update.
+struct Key<'a> {
+    partition: &'a [u8],
+    bytes: &'a [u8],
+    table: &'a TableMetadata,
+    text: &'a TableText,
+}
+
+fn says_something(row: &Row) -> bool {
+    !row.liveness.is_empty()
+        || !row.deletion.is_live()
+        || !row.cells.is_empty()
+        || !row.complex.is_empty()
+}
+
+fn unpaired(table: &TableMetadata, what: &str) -> Error {
+    DecodeError::invalid(format!("{}: {what}", table.qualified_name()), 0)
+        .in_file("(in memory)".as_ref())
+}
+
+/// Fills `out` with the partition key's columns, and `exact` with its bytes if the text does not read back to them.
+fn partition_key(
+    pen: &mut Pen,
+    table: &TableMetadata,
+    text: &TableText,
+    key: &[u8],
+    out: &mut Vec<u8>,
+    exact: &mut Vec<u8>,
+) -> Result<()> {
+    out.clear();
+    exact.clear();
+    std::mem::swap(&mut pen.out, out);
+    let mut canonical = true;
+    let mut r = ByteReader::new(key);
+    let single = table.partition_key.len() == 1;
+    for (i, (column, lead)) in table.partition_key.iter().zip(&text.partition).enumerate() {
+        if i > 0 {
+            pen.byte(b',');
+        }
+        pen.text(lead);
+        let component = if single {
+            key
+        } else {
+            let component = r.read_bytes16("component of a partition key");
+            canonical &= r.read_u8("end of a component").is_ok_and(|end| end == 0);
+            component.unwrap_or_default()
+        };
+        canonical &= pen.value(&column.cql_type, component);
+    }
+    canonical &= single || r.is_empty();
+    std::mem::swap(&mut pen.out, out);
+    if !canonical {
+        exact.extend_from_slice(b",\"partitionKeyBytes\":");
+        exact.extend_from_slice(hex(key).as_bytes());
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    format!("\"0x{}\"", hex_simd::encode_to_string(bytes, hex_simd::AsciiCase::Lower))
+}
+
+impl Pen {
+    fn byte(&mut self, byte: u8) {
+        self.out.push(byte);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, lead: &str, number: i64) {
+        self.text(lead);
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Writes a value, or null if it is none; false if the text does not read back to the bytes.
+    fn value(&mut self, cql_type: &CqlType, bytes: &[u8]) -> bool {
+        let written = self.values.append(cql_type, bytes, &mut self.out).is_ok();
+        if !written {
+            self.text("null");
+        }
+        written && is_canonical(cql_type, bytes)
+    }
+
+    /// `"name":value`, and `"bytes_name":"0x…"` if the value's text does not read back.
+    fn exact_value(&mut self, name: &str, bytes_name: &str, cql_type: &CqlType, bytes: &[u8]) {
+        self.text(name);
+        if !self.value(cql_type, bytes) {
+            self.text(bytes_name);
+            self.text(&hex(bytes));
+        }
+    }
+
+    /// A clustering value; its bytes are kept in `exact` if the text does not read back.
+    fn clustering_value(
+        &mut self,
+        column: &ColumnMetadata,
+        value: Option<&ClusteringValue>,
+        data: &[u8],
+    ) {
+        let bytes = value.and_then(|value| value.bytes(data));
+        let kept = match bytes {
+            None => {
+                self.text("null");
+                None
+            }
+            Some(bytes) => (!self.value(&column.cql_type, bytes)).then(|| bytes.to_vec()),
+        };
+        self.exact.push(kept);
+    }
+
+    fn exact_clustering(&mut self, lead: &str) {
+        let exact = std::mem::take(&mut self.exact);
+        if exact.iter().any(Option::is_some) {
+            self.text(lead);
+            for (i, bytes) in exact.iter().enumerate() {
+                self.byte(if i == 0 { b'[' } else { b',' });
+                match bytes {
+                    Some(bytes) => self.text(&hex(bytes)),
+                    None => self.text("null"),
+                }
+            }
+            self.byte(b']');
+        }
+        self.exact = exact;
+        self.exact.clear();
+    }
+
+    /// The beginning of a record up to its key; the clustering columns are those that `clustering` has.
+    fn head(&mut self, op: &str, key: &Key<'_>, clustering: &[ClusteringValue], data: &[u8]) {
+        self.text("{\"op\":\"");
+        self.text(op);
+        self.text("\",");
+        self.text(&key.text.head);
+        self.text(",\"key\":{");
+        self.out.extend_from_slice(key.partition);
+        self.exact.clear();
+        if !clustering.is_empty() {
+            let mut values = clustering.iter();
+            for (column, lead) in key.table.clustering.iter().zip(&key.text.clustering) {
+                self.byte(b',');
+                self.text(lead);
+                self.clustering_value(column, values.next(), data);
+            }
+        }
+        self.byte(b'}');
+        self.out.extend_from_slice(key.bytes);
+        self.exact_clustering(",\"clusteringBytes\":");
+    }
+
+    fn end(&mut self, base: bool) {
+        if base {
+            self.text(",\"base\":true");
+        }
+        let origin = std::mem::take(&mut self.origin);
+        self.text(&origin);
+        self.origin = origin;
+        self.number(",\"index\":", i64::from(self.index));
+        self.text("}\n");
+        self.index += 1;
+    }
+
+    fn row(&mut self, key: &Key<'_>, view: RowView<'_>, is_static: bool, base: bool) {
+        let RowView { row, data } = view;
+        let deleted = !row.deletion.is_live();
+        let only_deleted =
+            deleted && row.liveness.is_empty() && row.cells.is_empty() && row.complex.is_empty();
+        let clustering = if is_static { &[][..] } else { row.clustering.as_slice() };
+        self.head(if only_deleted { "delete" } else { "upsert" }, key, clustering, data);
+        if is_static {
+            self.text(",\"static\":true");
+        }
+        let marker = row.liveness;
+        if !marker.is_empty() {
+            self.number(",\"marker\":{\"writetime\":", marker.timestamp);
+            if marker.ttl != NO_TTL {
+                self.number(",\"ttl\":", i64::from(marker.ttl));
+                self.number(",\"expires\":", marker.local_deletion_time.0);
+            }
+            self.byte(b'}');
+        }
+        if deleted {
+            self.number(",\"deleted\":", row.deletion.marked_for_delete_at);
+            if row.shadowable {
+                self.text(",\"shadowable\":true");
+            }
+        }
+        self.cells(key, view, is_static);
+        self.end(base);
+    }
+
+    fn cells(&mut self, key: &Key<'_>, RowView { row, data }: RowView<'_>, is_static: bool) {
+        let (columns, leads) = if is_static {
+            (&key.table.statics, &key.text.statics)
+        } else {
+            (&key.table.regulars, &key.text.regulars)
+        };
+        let (mut cells, mut complex) = (row.cells.as_slice(), row.complex.as_slice());
+        let mut first = true;
+        loop {
+            let next = [cells.first().map(|c| c.column), complex.first().map(|c| c.column)];
+            let Some(at) = next.into_iter().flatten().min() else { break };
+            let own = cells.iter().take_while(|cell| cell.column == at).count();
+            let (mine, rest) = cells.split_at_checked(own).unwrap_or((cells, &[]));
+            cells = rest;
+            let reset = complex.first().filter(|c| c.column == at).copied();
+            if reset.is_some() {
+                complex = complex.get(1..).unwrap_or_default();
+            }
+            let place = usize::from(at);
+            // A decoder makes no cells of columns that the table does not have.
+            let (Some(column), Some(lead)) = (columns.get(place), leads.get(place)) else {
+                continue;
+            };
+            self.text(if first { ",\"cells\":{" } else { "," });
+            first = false;
+            self.text(lead);
+            if column.cql_type.is_multi_cell() {
+                self.complex(&column.cql_type, reset, mine, data);
+            } else if let Some(cell) = mine.first() {
+                self.simple(key.table.counter, &column.cql_type, cell, data);
+            } else {
+                self.text("{}");
+            }
+        }
+        if !first {
+            self.byte(b'}');
+        }
+    }
+
+    fn simple(&mut self, counter: bool, cql_type: &CqlType, cell: &Cell, data: &[u8]) {
+        let value = cell.value.of(data);
+        if cell.is_tombstone() {
+            self.text("{\"deleted\":true,");
+        } else if counter {
+            self.shards(value);
+        } else {
+            self.exact_value("{\"value\":", ",\"bytes\":", cql_type, value);
+            self.byte(b',');
+        }
+        self.times(cell);
+    }
+
+    fn times(&mut self, cell: &Cell) {
+        self.number("\"writetime\":", cell.timestamp);
+        if cell.is_expiring() {
+            self.number(",\"ttl\":", i64::from(cell.ttl));
+            self.number(",\"expires\":", cell.local_deletion_time.0);
+        }
+        self.byte(b'}');
+    }
+
+    fn shards(&mut self, context: &[u8]) {
+        let shards = read_shards(context).unwrap_or_default();
+        self.text("{\"shards\":[");
+        for (i, shard) in shards.iter().enumerate() {
+            self.text(if i == 0 { "{\"id\":\"" } else { ",{\"id\":\"" });
+            let id = uuid::Uuid::from_bytes(shard.id);
+            self.text(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
+            self.number("\",\"clock\":", shard.clock);
+            self.number(",\"count\":", shard.count);
+            self.text(match shard.kind {
+                ShardKind::Global => "}",
+                ShardKind::Local => ",\"kind\":\"local\"}",
+                ShardKind::Remote => ",\"kind\":\"remote\"}",
+            });
+        }
+        self.byte(b']');
+        let mut again = Vec::with_capacity(context.len());
+        crate::rows::write_shards(&shards, &mut again);
+        if again != context {
+            self.text(",\"bytes\":");
+            self.text(&hex(context));
+        }
+        self.byte(b',');
+    }
+
+    fn complex(
+        &mut self,
+        cql_type: &CqlType,
+        reset: Option<ComplexDeletion>,
+        cells: &[Cell],
+        data: &[u8],
+    ) {
+        self.byte(b'{');
+        if let Some(reset) = reset {
+            self.number("\"reset\":", reset.deletion.marked_for_delete_at);
+            if !cells.is_empty() {
+                self.byte(b',');
+            }
+        }
+        for (i, cell) in cells.iter().enumerate() {
+            self.text(if i == 0 { "\"elements\":[" } else { "," });
+            self.element(cql_type, cell, data);
+        }
+        self.text(if cells.is_empty() { "}" } else { "]}" });
+    }
+
+    fn element(&mut self, cql_type: &CqlType, cell: &Cell, data: &[u8]) {
+        let path = cell.path.of(data);
+        let (key, bytes) = ("{\"key\":", ",\"keyBytes\":");
+        let mut value_type = None;
+        match cql_type {
+            CqlType::Map { key: key_type, value, .. } => {
+                self.exact_value(key, bytes, key_type, path);
+                value_type = Some(&**value);
+            }
+            CqlType::Set { element, .. } => self.exact_value(key, bytes, element, path),
+            CqlType::List { element, .. } => {
+                self.exact_value(key, bytes, &CqlType::Timeuuid, path);
+                value_type = Some(&**element);
+            }
+            CqlType::Udt { udt, .. } => {
+                let index = path.try_into().map(u16::from_be_bytes).ok();
+                match index.and_then(|index| udt.fields.get(usize::from(index))) {
+                    Some((name, field)) => {
+                        self.text(key);
+                        self.text(&quoted(name));
+                        value_type = Some(field);
+                    }
+                    None => {
+                        self.text("{\"key\":null,\"keyBytes\":");
+                        self.text(&hex(path));
+                        value_type = Some(&CqlType::Blob);
+                    }
+                }
+            }
+            _ => {}
+        }
+        let value = cell.value.of(data);
+        match value_type {
+            _ if cell.is_tombstone() => self.text(",\"deleted\":true"),
+            Some(value_type) => self.exact_value(",\"value\":", ",\"bytes\":", value_type, value),
+            // The value of a set's element is empty, but for what Thrift clients wrote.
+            None if !value.is_empty() => {
+                self.text(",\"bytes\":");
+                self.text(&hex(value));
+            }
+            None => {}
+        }
+        self.byte(b',');
+        self.times(cell);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "two bounds, each a marker and a row")]
+    fn range(
+        &mut self,
+        key: &Key<'_>,
+        start_marker: &Marker,
+        start: &Row,
+        end_marker: &Marker,
+        end: &Row,
+        data: &[u8],
+        base: bool,
+    ) {
+        use ClusteringKind::{
+            ExclEndBound, ExclEndInclStartBoundary, ExclStartBound, InclEndBound,
+            InclEndExclStartBoundary, InclStartBound,
+        };
+        self.head("delete_range", key, &[], data);
+        self.text(",\"range\":{");
+        let start_inclusive =
+            !matches!(start_marker.kind, ExclStartBound | InclEndExclStartBoundary);
+        let end_inclusive = match end_marker.kind {
+            InclEndBound | InclEndExclStartBoundary => true,
+            ExclEndBound | ExclEndInclStartBoundary => false,
+            ClusteringKind::Clustering | InclStartBound | ExclStartBound => false,
+        };
+        let wrote = self.bound("\"start\":", key, start, start_inclusive, data);
+        if wrote && !end.clustering.is_empty() {
+            self.byte(b',');
+        }
+        self.bound("\"end\":", key, end, end_inclusive, data);
+        self.byte(b'}');
+        self.deletion(start_marker.start);
+        self.end(base);
+    }
+
+    fn deletion(&mut self, deletion: DeletionTime) {
+        self.number(",\"deleted\":", deletion.marked_for_delete_at);
+    }
+
+    /// A bound; nothing, and false, if it is open.
+    fn bound(
+        &mut self,
+        name: &str,
+        key: &Key<'_>,
+        row: &Row,
+        inclusive: bool,
+        data: &[u8],
+    ) -> bool {
+        if row.clustering.is_empty() {
+            return false;
+        }
+        self.text(name);
+        self.text("{\"values\":[");
+        self.exact.clear();
+        for (i, (column, value)) in key.table.clustering.iter().zip(&row.clustering).enumerate() {
+            if i > 0 {
+                self.byte(b',');
+            }
+            self.clustering_value(column, Some(value), data);
+        }
+        self.byte(b']');
+        self.exact_clustering(",\"bytes\":");
+        self.text(if inclusive { ",\"inclusive\":true}" } else { ",\"inclusive\":false}" });
+        true
+    }
+}
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;

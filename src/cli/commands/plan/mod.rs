@@ -1,0 +1,7 @@
+//! `cassport plan`.
+
+mod invocation;
+mod run;
+mod text;
+
+pub use run::run;

@@ -1,0 +1,241 @@
+//! `tail` as typed, and as checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use clap::builder::BoolishValueParser;
+use uuid::Uuid;
+
+use super::args::{InputArgs, S3Args};
+use super::config::{input_options, s3_options};
+use super::settings::Settings;
+use super::units::{ByteSize, Pair, parse_clock, parse_duration};
+use crate::commitlog::EncryptionKeys;
+use crate::error::{Error, Result};
+use crate::store::Location;
+use crate::tail::{Base, Follow, Shipped, TailOptions};
+
+/// `tail`.
+#[derive(Debug, clap::Args)]
+pub struct TailArgs {
+    /// Schema, host and stored rows.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// What to follow.
+    #[command(flatten)]
+    pub changes: ChangeArgs,
+    /// How to ship.
+    #[command(flatten)]
+    pub ship: ShipArgs,
+    /// How S3 is reached.
+    #[command(flatten)]
+    pub s3: S3Args,
+}
+
+/// Where changes come from.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Changes")]
+pub struct ChangeArgs {
+    /// The node's cdc_raw_directory (3.8 and later, with cdc_enabled): tables with `cdc = true` are shipped
+    #[arg(long, value_name = "DIR")]
+    pub cdc_raw: Option<PathBuf>,
+    /// The node's commitlog_directory: for 2.1 to 3.x, and where CDC is off
+    ///
+    /// Segments are read as they are synced. Beside --cdc-raw it makes 3.8 to 3.11 faster, where a segment comes to cdc_raw
+    /// only when Cassandra needs it no more.
+    #[arg(long, value_name = "DIR")]
+    pub commitlog_dir: Option<PathBuf>,
+    /// Where archive_command of commitlog_archiving.properties puts segments
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
+    /// How far to read into a segment of cdc_raw that is being written
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = FollowArg::Synced)]
+    pub follow: FollowArg,
+    /// Ship the stored row too when a key is touched for the first time
+    ///
+    /// `sequence` makes full rows with it. Reads single rows from the SSTables of --data-dir.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = BaseArg::Auto)]
+    pub base: BaseArg,
+    /// What becomes of a segment in cdc_raw once all of it is shipped
+    ///
+    /// No default: `keep` leaves the removal to somebody else, and Cassandra refuses writes when cdc_total_space is used up.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub shipped: Option<ShippedArg>,
+    /// cdc_total_space of cassandra.yaml, to warn before it is used up [default: 4GiB or an eighth of the volume]
+    #[arg(long, value_name = "SIZE")]
+    pub cdc_total_space: Option<ByteSize>,
+    /// commitlog_sync_period of cassandra.yaml: how long a write may go unseen
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    pub sync_period: Duration,
+    /// A key of encrypted segments: ALIAS=HEX, or ALIAS=@FILE with the hex digits in a file (repeatable)
+    #[arg(long, value_name = "ALIAS=HEX", hide_env_values = true)]
+    pub commitlog_key: Vec<Pair>,
+    /// The key store of transparent_data_encryption_options (JCEKS)
+    #[arg(long, value_name = "FILE")]
+    pub keystore: Option<PathBuf>,
+    /// A file with the password of --keystore
+    #[arg(long, value_name = "FILE")]
+    pub keystore_password_file: Option<PathBuf>,
+    /// The host whose changes these are, where --data-dir does not say it
+    #[arg(long, value_name = "UUID")]
+    pub host_id: Option<Uuid>,
+}
+
+/// How changes are shipped.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Shipping")]
+pub struct ShipArgs {
+    /// Ship to this directory or s3://BUCKET/PREFIX: that of the extract
+    #[arg(short, long, value_name = "DIR|s3://BUCKET/PREFIX")]
+    pub output: Option<PathBuf>,
+    /// Where positions are kept; one tail for each
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Ship what is there, then end
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub once: bool,
+    /// How old the first record of a file may become before it is shipped
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "5s")]
+    pub flush_interval: Duration,
+    /// How large a file may become (uncompressed) before it is shipped
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub flush_size: ByteSize,
+    /// The clock by which stored rows of equal write times are told apart up to 3.11 [default: the time of the touch]
+    ///
+    /// RFC 3339 or seconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
+    pub now: Option<i64>,
+    /// Memory for stored rows and for remembering which keys were touched
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub memory: ByteSize,
+}
+
+/// `--follow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FollowArg {
+    /// What is on the disk for certain: the offset in _cdc.idx, up to one commitlog_sync_period behind
+    Synced,
+    /// Up to the last marker, some 100 ms behind: a power failure of the node may take the last of it back
+    Marked,
+}
+
+/// `--base`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BaseArg {
+    /// The row as stored, and of range and partition deletions the rows they hit
+    Auto,
+    /// Changes only
+    None,
+}
+
+/// `--shipped`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShippedArg {
+    /// It stays
+    Keep,
+    /// It is deleted, and its index
+    Delete,
+}
+
+/// A file with a password is a line.
+const LARGEST_SECRET: u64 = 64 << 10;
+
+/// Checks the options of `tail`.
+pub fn tail_options(args: &TailArgs, settings: &Settings) -> Result<TailOptions> {
+    let usage =
+        |what: &str, hint: &str| Error::Usage { what: what.into(), hint: Some(hint.into()) };
+    let (changes, ship) = (&args.changes, &args.ship);
+    let input = input_options(&args.input, &[], settings)?;
+    if !input.nodes.is_empty() {
+        return Err(usage(
+            "a tail follows one node",
+            "--data-dir with its directories, and one tail for each node",
+        ));
+    }
+    if changes.cdc_raw.is_none()
+        && changes.commitlog_dir.is_none()
+        && changes.archive.is_none()
+        && !input.backups
+    {
+        return Err(usage(
+            "tail needs to know what to follow",
+            "--cdc-raw DIR, --commitlog-dir DIR, --archive DIR or --backups",
+        ));
+    }
+    let shipped = match changes.shipped {
+        Some(ShippedArg::Delete) => Shipped::Delete,
+        Some(ShippedArg::Keep) => Shipped::Keep,
+        None if changes.cdc_raw.is_none() => Shipped::Keep,
+        None => {
+            return Err(usage(
+                "what becomes of shipped segments has to be decided",
+                "--shipped delete, or --shipped keep if somebody else removes them before Cassandra refuses writes",
+            ));
+        }
+    };
+    let output = ship.output.as_ref().ok_or_else(|| {
+        usage("tail needs to know where to ship to", "--output DIR or --output s3://BUCKET/PREFIX")
+    })?;
+    let state_dir = ship.state_dir.clone().ok_or_else(|| {
+        usage("tail needs a place for its positions", "--state-dir DIR, on a disk that stays")
+    })?;
+    Ok(TailOptions {
+        backups: input.backups,
+        // Backups are changes here, not a part of what is stored.
+        input: crate::discover::InputOptions { backups: false, ..input },
+        cdc_raw: changes.cdc_raw.clone(),
+        commitlog_dir: changes.commitlog_dir.clone(),
+        archive: changes.archive.clone(),
+        output: Location::parse(output)?,
+        s3: s3_options(&args.s3, ship.memory.0)?,
+        state_dir,
+        follow: match changes.follow {
+            FollowArg::Synced => Follow::Synced,
+            FollowArg::Marked => Follow::Marked,
+        },
+        base: match changes.base {
+            BaseArg::Auto => Base::Auto,
+            BaseArg::None => Base::None,
+        },
+        flush_interval: ship.flush_interval,
+        flush_size: ship.flush_size.0,
+        once: ship.once,
+        shipped,
+        now: ship.now,
+        memory: ship.memory.0,
+        cdc_total_space: changes.cdc_total_space.map(|size| size.0),
+        sync_period: changes.sync_period,
+        host_id: changes.host_id,
+        keys: encryption_keys(changes)?,
+    })
+}
+
+fn encryption_keys(args: &ChangeArgs) -> Result<EncryptionKeys> {
+    let mut keys = EncryptionKeys::default();
+    for pair in &args.commitlog_key {
+        let hex = match pair.right.strip_prefix('@') {
+            Some(file) => secret(file.as_ref())?,
+            None => pair.right.clone(),
+        };
+        keys.insert_hex(&format!("{}={hex}", pair.left))?;
+    }
+    if let Some(store) = &args.keystore {
+        let Some(file) = &args.keystore_password_file else {
+            return Err(Error::Usage {
+                what: "--keystore needs its password".into(),
+                hint: Some("--keystore-password-file FILE".into()),
+            });
+        };
+        keys.extend(EncryptionKeys::from_jceks(store, &secret(file)?, None)?);
+    }
+    Ok(keys)
+}
+
+/// A line of a file.
+fn secret(path: &std::path::Path) -> Result<String> {
+    let bytes = crate::io::InputFile::read_all(path, LARGEST_SECRET)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::usage(format!("{} is not text", path.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,399 @@
+//! What a batch does to one partition: the state before, the changes, the state after, and the lines of the rows that differ.
+//!
+//! A row is written when what a read sees of it is not what was written last. What a node had stored when a change came
+//! (`base`) is no change: it says that the target has the row from the extract, but not with which content, as the stored row
+//! may be newer than the snapshot was. So the first real touch of such a row is always written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::codec::{
+    LayoutMap, Shown, StateReader, StoredPartition, StoredRow, encode_partition, encode_row,
+};
+use super::lines::{Image, Operation, Rules, TableLines, is_live, newest_in};
+use super::outbox::Outbox;
+use super::row_key::put_row_key;
+use super::state::{PartitionKey, StateTables};
+use crate::dht::Token;
+use crate::error::{Error, Result};
+use crate::merge::{ClusteringOrder, combine};
+use crate::output::Refusal;
+use crate::rows::{DeletionTime, PartitionUpdate, Row, RowView, UpdateContent};
+use crate::schema::TableMetadata;
+
+/// Keys of rows that are held in memory at once.
+const ROWS_AT_ONCE: usize = 512;
+
+/// What a batch has for a partition.
+#[derive(Debug, Default)]
+pub(super) struct PartitionWork {
+    /// Updates of one row, static row, range or partition each, and whether they are `base`.
+    pub(super) updates: Vec<(PartitionUpdate, bool)>,
+    /// Rows of which something expired.
+    pub(super) due_rows: BTreeSet<Vec<u8>>,
+    /// Something of the static row expired.
+    pub(super) due_statics: bool,
+}
+
+/// A row that the profile cannot carry.
+#[derive(Debug, Clone)]
+pub(super) struct RefusedRow {
+    pub(super) partition: Vec<u8>,
+    pub(super) refusal: Refusal,
+}
+
+/// Goes through the partitions of one table.
+pub(super) struct TableStep<'a, 't> {
+    pub(super) table: &'a Arc<TableMetadata>,
+    pub(super) order: ClusteringOrder,
+    /// The table's number in keys.
+    pub(super) number: u32,
+    /// Of what is written now.
+    pub(super) layout: u32,
+    /// Of what was written, by layout.
+    pub(super) maps: &'a [LayoutMap],
+    pub(super) rules: Rules,
+    pub(super) state: &'a mut StateTables<'t>,
+    pub(super) lines: &'a mut TableLines,
+    pub(super) out: &'a mut Outbox,
+    /// Rows written.
+    pub(super) rows: u64,
+    pub(super) refused: Vec<RefusedRow>,
+}
+
+/// What the batch has for a row.
+#[derive(Debug, Default)]
+struct RowWork {
+    updates: Vec<PartitionUpdate>,
+    /// A node had the row stored.
+    stored: bool,
+    /// A change named it.
+    named: bool,
+    due: bool,
+}
+
+/// What the batch has for all of a partition.
+#[derive(Debug, Default)]
+struct Pieces {
+    /// Deletion, ranges and static rows.
+    whole: Vec<PartitionUpdate>,
+    rows: BTreeMap<Vec<u8>, RowWork>,
+    /// A change deleted the partition or a range.
+    deleted: bool,
+    /// A change wrote static columns.
+    static_named: bool,
+    /// A node had static columns stored.
+    static_stored: bool,
+}
+
+/// Says whether a row is to be looked at for the sake of its partition.
+struct Scope {
+    /// Of the partition before, if ranges were deleted.
+    before: Option<PartitionUpdate>,
+    /// The static row is another one.
+    statics_changed: bool,
+    /// By a change, or by time.
+    statics_touched: bool,
+}
+
+fn single_row(update: &PartitionUpdate) -> Option<&Row> {
+    match update.content.first() {
+        Some(UpdateContent::Row(row)) => Some(row),
+        Some(UpdateContent::Marker(..)) | None => None,
+    }
+}
+
+fn says_nothing(row: &Row) -> bool {
+    row.liveness.is_empty()
+        && row.deletion.is_live()
+        && row.cells.is_empty()
+        && row.complex.is_empty()
+}
+
+/// The deletion in force at a row: of its partition, or of the range that it lies in.
+fn active_at(update: &PartitionUpdate, order: &ClusteringOrder, row: RowView<'_>) -> DeletionTime {
+    let before = update.content.partition_point(|content| match content {
+        UpdateContent::Marker(marker, bound) => {
+            let bound = RowView { row: bound, data: &update.data };
+            order.compare(bound, marker.kind.side(), row, 0).is_lt()
+        }
+        UpdateContent::Row(_) => false,
+    });
+    let open = match before.checked_sub(1).and_then(|i| update.content.get(i)) {
+        Some(UpdateContent::Marker(marker, _)) => marker.start,
+        Some(UpdateContent::Row(_)) | None => DeletionTime::LIVE,
+    };
+    update.deletion.max(open)
+}
+
+impl TableStep<'_, '_> {
+    /// Does one partition.
+    pub(super) fn partition(
+        &mut self,
+        token: Token,
+        key: &[u8],
+        work: PartitionWork,
+    ) -> Result<()> {
+        let place = PartitionKey::new(self.number, token, key);
+        let mut stored = self.read_partition(&place, key)?;
+        let due_statics = work.due_statics;
+        let mut pieces = self.sort(work)?;
+        let mut scope = Scope {
+            before: pieces.deleted.then(|| stored.update.clone()),
+            statics_changed: due_statics,
+            statics_touched: pieces.static_named || due_statics,
+        };
+        if !pieces.whole.is_empty() {
+            let statics = |update: &PartitionUpdate| {
+                let only = StoredPartition {
+                    update: PartitionUpdate { content: Vec::new(), ..update.clone() },
+                    whole: false,
+                    live_rows: 0,
+                    shown: Shown::Never,
+                    expires: None,
+                };
+                encode_partition(0, &only)
+            };
+            let before = statics(&stored.update);
+            let all: Vec<&PartitionUpdate> =
+                std::iter::once(&stored.update).chain(&pieces.whole).collect();
+            stored.update = combine(self.rules.rule, self.rules.now, &all)?;
+            let changed = !self.table.statics.is_empty() && before != statics(&stored.update);
+            scope.statics_changed |= changed;
+        }
+        let statics = self.lines.begin(&stored.update, self.rules)?;
+        let live_before = stored.live_rows;
+        let stored_rows = pieces.rows.values().any(|row| row.stored);
+        if !self.lines.is_of_statics() {
+            self.rows(&place, &mut stored, &mut pieces, &scope)?;
+        }
+        if !self.table.statics.is_empty() {
+            stored.whole |= pieces.static_named || self.lines.is_of_statics();
+            let came_alone = self.lines.is_of_statics() || live_before == 0 && !stored_rows;
+            if stored.shown == Shown::Never && pieces.static_stored && came_alone {
+                stored.shown = Shown::Stored;
+            }
+            let touched =
+                scope.statics_touched || pieces.deleted || !matches!(stored.shown, Shown::Stored);
+            if stored.whole && touched {
+                self.static_record(&mut stored, statics.digest.is_some(), &pieces)?;
+            }
+            self.state.move_expiry(&place, None, stored.expires, statics.expires)?;
+            stored.expires = statics.expires;
+        }
+        let bytes = encode_partition(self.layout, &stored);
+        self.state.put_partition(&place, &bytes)
+    }
+
+    fn map(&self, layout: u32) -> Result<&LayoutMap> {
+        usize::try_from(layout).ok().and_then(|layout| self.maps.get(layout)).ok_or_else(|| {
+            Error::Refused {
+                what: format!("the sequencer's state names layout {layout}, which it has not"),
+                hint: Some(
+                    "remove the state directory: it is made again from the change records".into(),
+                ),
+            }
+        })
+    }
+
+    fn read_partition(&self, place: &PartitionKey, key: &[u8]) -> Result<StoredPartition> {
+        let Some(bytes) = self.state.partition(place)? else {
+            return Ok(StoredPartition {
+                update: PartitionUpdate::new(Arc::clone(self.table), key.to_vec()),
+                whole: false,
+                live_rows: 0,
+                shown: Shown::Never,
+                expires: None,
+            });
+        };
+        let mut reader = StateReader::new(&bytes, self.table, key);
+        let layout = reader.layout()?;
+        reader.partition(self.map(layout)?)
+    }
+
+    fn read_row(&self, place: &PartitionKey, key: &[u8], row: &[u8]) -> Result<StoredRow> {
+        let Some(bytes) = self.state.row(place, row)? else { return Ok(StoredRow::default()) };
+        let mut reader = StateReader::new(&bytes, self.table, key);
+        let layout = reader.layout()?;
+        reader.row(self.map(layout)?)
+    }
+
+    /// Sorts the updates by what they are about.
+    fn sort(&self, work: PartitionWork) -> Result<Pieces> {
+        let mut pieces = Pieces::default();
+        for key in work.due_rows {
+            pieces.rows.entry(key).or_default().due = true;
+        }
+        for (update, base) in work.updates {
+            let Some(row) = single_row(&update) else {
+                if update.static_row.is_some() {
+                    pieces.static_named |= !base;
+                    pieces.static_stored |= base && is_live(&update, self.rules)?;
+                } else {
+                    pieces.deleted |= !base;
+                }
+                pieces.whole.push(update);
+                continue;
+            };
+            let mut key = Vec::new();
+            put_row_key(self.table, RowView { row, data: &update.data }, &mut key);
+            let stored = base && (says_nothing(row) || is_live(&update, self.rules)?);
+            let entry = pieces.rows.entry(key).or_default();
+            entry.stored |= stored;
+            entry.named |= !base;
+            entry.updates.push(update);
+        }
+        Ok(pieces)
+    }
+
+    /// Does the rows: those that the batch is about, and all of the partition where it is about that.
+    fn rows(
+        &mut self,
+        place: &PartitionKey,
+        stored: &mut StoredPartition,
+        pieces: &mut Pieces,
+        scope: &Scope,
+    ) -> Result<()> {
+        let mut named = std::mem::take(&mut pieces.rows);
+        if scope.before.is_some() || scope.statics_changed || scope.statics_touched {
+            let mut behind: Option<Vec<u8>> = None;
+            loop {
+                let keys = self.state.row_keys(place, behind.as_deref(), ROWS_AT_ONCE)?;
+                let Some(last) = keys.last().cloned() else { break };
+                for key in keys {
+                    let work = named.remove(&key).unwrap_or_default();
+                    self.row(place, stored, &key, work, scope)?;
+                }
+                behind = Some(last);
+            }
+        }
+        for (key, work) in named {
+            self.row(place, stored, &key, work, scope)?;
+        }
+        Ok(())
+    }
+
+    fn row(
+        &mut self,
+        place: &PartitionKey,
+        partition: &mut StoredPartition,
+        row_key: &[u8],
+        work: RowWork,
+        scope: &Scope,
+    ) -> Result<()> {
+        let mut stored = self.read_row(place, &partition.update.key, row_key)?;
+        let update = match (&stored.update, work.updates.as_slice()) {
+            (None, []) => return Ok(()),
+            (None, [only]) => only.clone(),
+            (Some(before), []) => before.clone(),
+            (before, updates) => {
+                let all: Vec<&PartitionUpdate> = before.iter().chain(updates).collect();
+                combine(self.rules.rule, self.rules.now, &all)?
+            }
+        };
+        // A row that says nothing is no row to the merge.
+        let update = match (single_row(&update), work.updates.first(), &stored.update) {
+            (Some(_), ..) => update,
+            (None, _, Some(before)) => before.clone(),
+            (None, Some(first), None) => first.clone(),
+            (None, None, None) => return Ok(()),
+        };
+        let Some(row) = single_row(&update) else {
+            return Err(Error::Bug("a row of the sequencer's state is no row".to_owned()));
+        };
+        let view = RowView { row, data: &update.data };
+        let active = active_at(&partition.update, &self.order, view);
+        let deleted = scope.before.as_ref().is_some_and(|before| {
+            active_at(before, &self.order, view).marked_for_delete_at != active.marked_for_delete_at
+        });
+        let before = stored.shown;
+        if work.stored && before == Shown::Never {
+            stored.shown = Shown::Stored;
+        }
+        let touched = work.named || work.due || scope.statics_touched || deleted;
+        let image = self.lines.row(update.clone(), active, self.rules)?;
+        self.state.move_expiry(place, Some(row_key), stored.expires, image.expires)?;
+        stored.expires = image.expires;
+        if touched || matches!(stored.shown, Shown::Row(_) | Shown::Deleted) {
+            let ended = may_have_been_there(row, active);
+            self.show(&mut stored.shown, &image, ended, Some(view), &update, active)?;
+        }
+        partition.live_rows = partition
+            .live_rows
+            .saturating_add(u64::from(stored.shown.is_there()))
+            .saturating_sub(u64::from(before.is_there()));
+        stored.update = Some(update);
+        let bytes = encode_row(self.layout, &stored);
+        self.state.put_row(place, row_key, &bytes)
+    }
+
+    /// The record of a partition without rows.
+    fn static_record(
+        &mut self,
+        stored: &mut StoredPartition,
+        live: bool,
+        pieces: &Pieces,
+    ) -> Result<()> {
+        let alone = self.lines.is_of_statics() || stored.live_rows == 0;
+        let image = if alone && live { self.lines.static_record() } else { Image::default() };
+        let ended = self.lines.is_of_statics() && (pieces.static_named || pieces.deleted);
+        let (update, deletion) = (stored.update.clone(), stored.update.deletion);
+        self.show(&mut stored.shown, &image, ended, None, &update, deletion)
+    }
+
+    /// Writes what is to be written of a row, and notes it. `ended`: a row of which nothing was known is gone, and the target
+    /// may have it.
+    fn show(
+        &mut self,
+        shown: &mut Shown,
+        image: &Image,
+        ended: bool,
+        clustering: Option<RowView<'_>>,
+        update: &PartitionUpdate,
+        active: DeletionTime,
+    ) -> Result<()> {
+        if let Some(refusal) = &image.refusal {
+            self.refuse(update, refusal.clone());
+            return Ok(());
+        }
+        let operation = match (*shown, image.digest) {
+            (Shown::Row(before), Some(digest)) if before == digest => return Ok(()),
+            (Shown::Never | Shown::Deleted, Some(_)) => Operation::Insert,
+            (Shown::Stored | Shown::Row(_), Some(_)) => Operation::Update,
+            (Shown::Stored | Shown::Row(_), None) => Operation::Delete,
+            (Shown::Never, None) if ended => Operation::Delete,
+            (Shown::Never | Shown::Deleted, None) => return Ok(()),
+        };
+        match image.digest {
+            Some(digest) => {
+                self.lines.put(operation, clustering, image.newest, self.out)?;
+                *shown = Shown::Row(digest);
+            }
+            None => {
+                let newest = newest_in(update, active);
+                match self.lines.put_delete(clustering, newest, self.out)? {
+                    Ok(()) => *shown = Shown::Deleted,
+                    Err(refusal) => {
+                        self.refuse(update, refusal);
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn refuse(&mut self, update: &PartitionUpdate, refusal: Refusal) {
+        self.refused.push(RefusedRow { partition: update.key.clone(), refusal });
+    }
+}
+
+/// True if the row was deleted or had something that is gone now: then the target may have it. A null that was written to a
+/// row is nothing of the kind.
+fn may_have_been_there(row: &Row, active: DeletionTime) -> bool {
+    !active.is_live()
+        || !row.deletion.is_live()
+        || !row.liveness.is_empty()
+        || row.cells.iter().any(|cell| !cell.is_tombstone())
+}

@@ -1,0 +1,30 @@
+//! `tail`: ongoing changes, from the commit log into change records.
+//!
+//! One [`run()`] follows the segments of one node, each by a reader of its own, and makes of every
+//! mutation the records of `output.md` section 3. Records of one segment gather in an object; objects are stored one after
+//! the other while the next ones are made; a position moves when the store has confirmed everything before it.
+//!
+//! An object is named by where it begins, which is where the one before it ended: after a restart the name of the next one is
+//! known, and if it is there already, stored by a run that died before it could say so, it is adopted as it is.
+
+mod adopt;
+mod backups;
+mod base;
+mod follower;
+mod held;
+mod listing;
+mod object;
+mod options;
+mod report;
+mod run;
+mod shipper;
+mod space;
+mod state;
+mod tables;
+mod translate;
+mod wake;
+mod watermark;
+
+pub use options::{Base, Follow, Shipped, TailOptions};
+pub use report::TailReport;
+pub use run::run;

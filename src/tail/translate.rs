@@ -1,0 +1,264 @@
+//! From a mutation to the lines of its change records.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use crate::changes::{ChangeRecordWriter, LogPosition, Origin, Position};
+use crate::commitlog::{
+    CommitLogPosition, LogVersion, Mutation, MutationDecoder, MutationError, MutationPeek,
+    SystemChange,
+};
+use crate::discover::{InputOptions, Source};
+use crate::error::{DecodeError, Result};
+use crate::progress::clock;
+use crate::rows::PartitionUpdate;
+use crate::schema::{Schema, TableId, TableMetadata, write_schema};
+
+use super::base::StoredBase;
+use super::tables::Tables;
+
+/// Cassandra logs a change of the schema before it flushes the tables that hold it: for this long after one has come by the
+/// disk is read again, at most once a [`RELOAD_PAUSE`].
+const RELOAD_FOR: Duration = Duration::from_secs(30);
+const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+
+/// What became of a mutation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Translated {
+    /// Its records, as many as said (none if it is of no table that is shipped), are in [`Translator::lines`].
+    Records(u32),
+    /// It cannot be decoded with the schema on the disk, for this reason: to be kept until it can.
+    Unknown(String),
+    /// Its checksums are right, but it is no mutation as far as the schema tells.
+    Undecodable(String),
+}
+
+/// Makes change records of mutations.
+pub(super) struct Translator {
+    host: Uuid,
+    input: InputOptions,
+    cdc_only: bool,
+    tables: Tables,
+    schema: Schema,
+    decoders: BTreeMap<LogVersion, MutationDecoder>,
+    writer: ChangeRecordWriter,
+    base: Option<StoredBase>,
+    /// Definitions that have changed and are to be told before the next record of their table.
+    changed: BTreeMap<TableId, Arc<TableMetadata>>,
+    dirty_until: Option<Instant>,
+    last_reload: Option<Instant>,
+    /// Things the user should know, since they were last taken.
+    pub(super) words: Vec<String>,
+}
+
+impl Translator {
+    /// A translator of the commit log of `host`, whose directories `source` was read from.
+    pub(super) fn new(
+        host: Uuid,
+        source: &Source,
+        input: &InputOptions,
+        cdc_only: bool,
+        base: Option<StoredBase>,
+    ) -> Result<Self> {
+        let (tables, words) = Tables::new(source, input, cdc_only)?;
+        Ok(Self {
+            host,
+            input: input.clone(),
+            cdc_only,
+            tables,
+            schema: source.schema.clone(),
+            decoders: BTreeMap::new(),
+            writer: ChangeRecordWriter::default(),
+            base,
+            changed: BTreeMap::new(),
+            dirty_until: None,
+            last_reload: None,
+            words,
+        })
+    }
+
+    /// Tells the definition of each table before its next record: nobody knows what a run before this one had told.
+    pub(super) fn tell_all(&mut self) {
+        let wanted = self.tables.wanted().filter_map(|table| Some((table.id?, Arc::clone(table))));
+        self.changed.extend(wanted.collect::<Vec<_>>());
+    }
+
+    /// The tables that are shipped.
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The lines of the records of the last mutation.
+    pub(super) fn lines(&self) -> &[u8] {
+        self.writer.buffer()
+    }
+
+    /// Makes the records of the mutation that ends at `end` in a segment of `version`.
+    pub(super) fn mutation(
+        &mut self,
+        version: LogVersion,
+        end: CommitLogPosition,
+        payload: &[u8],
+    ) -> Result<Translated> {
+        self.writer.clear();
+        if !self.may_matter(version, payload) {
+            return Ok(Translated::Records(0));
+        }
+        if self.is_dirty() {
+            self.reload()?;
+        }
+        let mut decoded = self.decode(version, payload);
+        let unclear = match &decoded {
+            Ok(mutation) => !mutation.unknown.is_empty() || mutation.not_reached > 0,
+            Err(_) => true,
+        };
+        // The definition may be newer than what we know.
+        if unclear && self.reload_is_worth_it() {
+            self.reload()?;
+            decoded = self.decode(version, payload);
+        }
+        let mutation = match decoded {
+            Ok(mutation) => mutation,
+            Err(error @ MutationError::UnknownColumn { .. }) => {
+                return Ok(Translated::Unknown(error.to_string()));
+            }
+            Err(error) => return Ok(Translated::Undecodable(error.to_string())),
+        };
+        if let Some(id) = mutation.unknown.first() {
+            // What is known of it besides would be shipped twice, or in two pieces: it waits as a whole.
+            return Ok(Translated::Unknown(format!("table id {id} is not in the schema")));
+        }
+        let updates: Vec<&PartitionUpdate> = mutation
+            .updates
+            .iter()
+            .filter(|update| update.table.id.is_some_and(|id| self.tables.is_wanted(id)))
+            .filter(|update| !update.is_empty())
+            .collect();
+        self.write(Position::Log(LogPosition::try_from(end)?), &updates)?;
+        if let Err(error) = self.watch(&mutation) {
+            return Ok(Translated::Undecodable(error.to_string()));
+        }
+        Ok(Translated::Records(self.writer.index()))
+    }
+
+    /// Makes the records of an update from the SSTable `sstable` of a `backups` folder; returns their number.
+    pub(super) fn backup(
+        &mut self,
+        sstable: &str,
+        record: u64,
+        update: &PartitionUpdate,
+    ) -> Result<u32> {
+        self.writer.clear();
+        self.write(Position::Sstable { sstable: sstable.to_owned(), record }, &[update])?;
+        Ok(self.writer.index())
+    }
+
+    /// Writes the records of `updates`, which stand at `position`: definitions that changed, stored rows, changes.
+    fn write(&mut self, position: Position, updates: &[&PartitionUpdate]) -> Result<()> {
+        self.writer.begin(&Origin { host_id: self.host, position });
+        for update in updates {
+            self.tell_definition(&update.table);
+        }
+        if let Some(base) = &mut self.base {
+            for update in updates {
+                for stored in base.before(update)? {
+                    self.writer.update(&stored, true)?;
+                }
+            }
+        }
+        for update in updates {
+            self.writer.update(update, false)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the schema anew and gives what was read to `with`.
+    pub(super) fn refresh(
+        &mut self,
+        with: impl FnOnce(&Source, &Tables) -> Result<()>,
+    ) -> Result<()> {
+        match self.reload()? {
+            Some(source) => with(&source, &self.tables),
+            None => Ok(()),
+        }
+    }
+
+    /// False if no table of the mutation is shipped, watched or unknown: most of a log need not be decoded.
+    fn may_matter(&mut self, version: LogVersion, payload: &[u8]) -> bool {
+        // What cannot be read is decoded, which says what is wrong with it.
+        let Ok(peek) = MutationPeek::read(version, payload) else { return true };
+        if peek.schema_change().is_some() {
+            self.dirty_until = Some(Instant::now() + RELOAD_FOR);
+            return false;
+        }
+        peek.may_truncate()
+            || self.tables.is_unknown(peek.first)
+            || peek.may_be_of(&|id| self.tables.is_wanted(id))
+    }
+
+    fn decode(&mut self, version: LogVersion, payload: &[u8]) -> Result<Mutation, MutationError> {
+        let decoder = self.decoders.entry(version).or_insert_with(|| MutationDecoder::new(version));
+        let tables = &self.tables;
+        decoder.decode(payload, &|id| tables.get(id))
+    }
+
+    fn tell_definition(&mut self, table: &Arc<TableMetadata>) {
+        let Some(changed) = table.id.and_then(|id| self.changed.remove(&id)) else { return };
+        let cql = write_schema(&self.schema, &|candidate| candidate.id == changed.id);
+        self.writer.schema(&changed, &cql);
+    }
+
+    /// Tells of truncations, and notes changes of the schema.
+    fn watch(&mut self, mutation: &Mutation) -> Result<(), DecodeError> {
+        for change in mutation.system_changes()? {
+            match change {
+                SystemChange::SchemaChanged { .. } => {
+                    self.dirty_until = Some(Instant::now() + RELOAD_FOR);
+                }
+                SystemChange::Truncated { table, position, time_ms } => {
+                    let known = self.tables.get(table).filter(|_| self.tables.is_wanted(table));
+                    if let (Some(known), Ok(at)) = (known, LogPosition::try_from(position)) {
+                        self.writer.truncate(&known, at, time_ms);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.dirty_until.is_some_and(|until| Instant::now() < until) && self.reload_is_worth_it()
+    }
+
+    /// A mutation that is unclear is worth a look at the disk, unless there was one just now.
+    fn reload_is_worth_it(&self) -> bool {
+        self.last_reload.is_none_or(|at| at.elapsed() >= RELOAD_PAUSE)
+    }
+
+    /// Reads the definitions anew.
+    fn reload(&mut self) -> Result<Option<Source>> {
+        self.last_reload = Some(Instant::now());
+        let source = match Source::open(&self.input, clock::now().seconds()) {
+            Ok(source) => source,
+            // SSTables of the schema may be compacted away under our hands: what is known holds until the next look.
+            Err(error) => {
+                self.words.push(format!("the schema cannot be read anew: {error}"));
+                return Ok(None);
+            }
+        };
+        let changes = self.tables.renew(&source, &self.input, self.cdc_only)?;
+        self.schema = source.schema.clone();
+        for table in changes.changed {
+            if let Some(id) = table.id {
+                self.changed.insert(id, table);
+            }
+        }
+        if let Some(base) = &mut self.base {
+            base.renew(&source);
+        }
+        Ok(Some(source))
+    }
+}

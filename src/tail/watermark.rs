@@ -1,0 +1,95 @@
+//! Up to when everything is shipped.
+
+use std::time::{Duration, Instant};
+
+use crate::changes::Watermark;
+
+use super::follower::{Follower, Standing};
+
+/// How long a write may be acknowledged in a plain segment before a marker covers it: markers come every 100 ms
+/// (CASSANDRA-13987).
+const MARKER_LAG_MILLIS: i64 = 1000;
+
+/// A watermark that holds as soon as the positions in it are confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    time: i64,
+    positions: Vec<(i64, u64)>,
+}
+
+/// Works out the watermark while segments are followed.
+#[derive(Debug)]
+pub(super) struct Watermarks {
+    /// `commitlog_sync_period`.
+    sync_period: Duration,
+    candidate: Option<Candidate>,
+    /// The last that was published.
+    published: Option<Watermark>,
+    published_at: Option<Instant>,
+}
+
+impl Watermarks {
+    /// None known yet.
+    pub(super) fn new(sync_period: Duration) -> Self {
+        Self { sync_period, candidate: None, published: None, published_at: None }
+    }
+
+    /// Notes how all segments stand after a pass over them that began at `began` (ms since 1970).
+    pub(super) fn passed<'f>(&mut self, began: i64, followers: impl Iterator<Item = &'f Follower>) {
+        if self.candidate.is_some() {
+            // The earlier one will hold sooner.
+            return;
+        }
+        let sync = i64::try_from(self.sync_period.as_millis()).unwrap_or(i64::MAX);
+        let mut behind = MARKER_LAG_MILLIS;
+        let mut positions = Vec::new();
+        for follower in followers {
+            let synced_only = MARKER_LAG_MILLIS.saturating_add(sync);
+            match follower.standing {
+                Standing::Ended => {}
+                Standing::Drained if follower.is_plain() => {}
+                Standing::Drained | Standing::Unsynced | Standing::Unread => behind = synced_only,
+                // It cannot be said how long something has been unreadable.
+                Standing::Unclear => return,
+            }
+            positions.push((follower.id(), follower.offset));
+        }
+        let time = began.saturating_sub(behind);
+        self.candidate = Some(Candidate { time, positions });
+    }
+
+    /// The watermark to publish now, if there is one that is newer than the last and `pause` has gone by.
+    pub(super) fn due<'f>(
+        &mut self,
+        pause: Duration,
+        followers: impl Iterator<Item = &'f Follower> + Clone,
+    ) -> Option<Watermark> {
+        let candidate = self.candidate.as_ref()?;
+        let confirmed = |&(id, offset): &(i64, u64)| {
+            // One that is done is gone from the list.
+            followers.clone().find(|f| f.id() == id).is_none_or(|f| f.confirmed() >= offset)
+        };
+        if !candidate.positions.iter().all(confirmed) {
+            return None;
+        }
+        if self.published_at.is_some_and(|at| at.elapsed() < pause) {
+            return None;
+        }
+        let candidate = self.candidate.take()?;
+        let (segment, offset) = candidate
+            .positions
+            .iter()
+            .max()
+            .copied()
+            .or_else(|| self.published.map(|last| (last.segment, u64::from(last.offset))))
+            .unwrap_or_default();
+        let found = Watermark {
+            segment,
+            offset: u32::try_from(offset).unwrap_or(u32::MAX),
+            time: candidate.time.max(self.published.map_or(i64::MIN, |last| last.time)),
+        };
+        self.published_at = Some(Instant::now());
+        self.published = Some(found);
+        Some(found)
+    }
+}
