@@ -91,8 +91,8 @@ pub(super) fn run_options(
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
     Ok(ExtractOptions {
+        commit_log: commit_log_options(&args.commit_log, &input, settings)?,
         input,
-        commit_log: commit_log_options(&args.commit_log, settings)?,
         output,
         s3: s3_options(&args.s3, args.run.memory.0)?,
         share: share_options(&args.share, &|name| std::env::var(name).ok())?,

@@ -104,9 +104,10 @@ pub fn verify_options(args: &VerifyArgs, settings: &Settings) -> Result<VerifyOp
         || !args.input.node.is_empty()
         || args.input.nodes_file.is_some();
     let verified = if let Some(against) = &what.against {
+        let input = input_options(&args.input, &[], settings)?;
         let options = AgainstOptions {
-            input: input_options(&args.input, &[], settings)?,
-            commit_log: commit_log_options(&args.commit_log, settings)?,
+            commit_log: commit_log_options(&args.commit_log, &input, settings)?,
+            input,
             threads,
             memory: what.memory.0,
             full: what.full,

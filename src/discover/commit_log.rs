@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::raw_row::RawValue;
 use super::source::Source;
-use super::{system_table, system_tables};
+use super::system_table;
+use crate::commitlog::{is_schema_table, system_table_id};
 use crate::error::{DecodeError, Result};
 use crate::io::{ByteReader, ReadMode};
 use crate::schema::TableId;
@@ -14,15 +15,16 @@ use crate::sstable::Component;
 use crate::sstable::stats::{CommitLogPosition, Statistics, StatsMetadata};
 
 impl Source {
-    /// The truncations that `system.local` records: what of a table is in the log at or before the position is gone. `now`: the
-    /// clock, seconds.
+    /// The truncations that `system.local` of a node records: what of a table is in its log at or before the position is gone.
+    /// `node`: its place among [`Source::nodes`]; `now`: the clock, seconds.
     pub fn truncations(
         &self,
+        node: usize,
         mode: ReadMode,
         now: i64,
     ) -> Result<BTreeMap<TableId, CommitLogPosition>> {
         let mut found = BTreeMap::new();
-        for row in self.system_rows(&system_table("system", "local")?, mode, now)? {
+        for row in self.system_rows_of(node, &system_table("system", "local")?, mode, now)? {
             let Some(RawValue::Elements(elements)) = row.get("truncated_at") else { continue };
             for (id, value) in elements {
                 let (id, position) =
@@ -33,20 +35,24 @@ impl Source {
         Ok(found)
     }
 
-    /// Statistics of the SSTables of the tables that hold the schema, by table id: of those that are there and readable.
-    pub fn schema_statistics(&self) -> Result<BTreeMap<TableId, Vec<StatsMetadata>>> {
+    /// Statistics of the SSTables of the tables that hold the schema, by table id: of those of a node that are there and readable.
+    pub fn schema_statistics(&self, node: usize) -> BTreeMap<TableId, Vec<StatsMetadata>> {
         let mut found = BTreeMap::new();
-        let definitions = system_tables()?;
-        let tables = definitions.keyspaces.get("system_schema").into_iter();
-        for table in tables.flat_map(|keyspace| keyspace.tables.values()) {
-            let (Some(id), Some(dir)) = (table.id, self.dirs.system_table(table)) else { continue };
-            let statistics = dir.sstables.iter().filter_map(|sstable| {
-                let path = sstable.descriptor.path(Component::Statistics);
-                Statistics::read(&path, sstable.descriptor.version).ok()
+        for dir in self.dirs.tables.iter().chain(&self.dirs.surrounding) {
+            let id = system_table_id(&dir.keyspace, &dir.table);
+            if !is_schema_table(id) || dir.id.is_some_and(|other| other != id) {
+                continue;
+            }
+            let sstables = dir.sstables.iter().map(|sstable| &sstable.descriptor);
+            let of_node = sstables.filter(|d| self.node_of(&d.directory) == Some(node));
+            let statistics = of_node.filter_map(|descriptor| {
+                let path = descriptor.path(Component::Statistics);
+                Statistics::read(&path, descriptor.version).ok()
             });
-            found.insert(id, statistics.map(|statistics| statistics.stats).collect());
+            let statistics = statistics.map(|statistics| statistics.stats);
+            found.entry(id).or_insert_with(Vec::new).extend(statistics);
         }
-        Ok(found)
+        found
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -
         json!(format!("{:?}", records.json_numbers).to_lowercase()),
     );
     given.insert("onCorrupt".to_owned(), json!(format!("{:?}", options.on_corrupt).to_lowercase()));
-    if plan.overlay.is_some() {
+    if plan.overlays.is_some() {
         given.insert("commitLog".to_owned(), json!(true));
     }
     let tables: Vec<&str> = plan.tables.iter().map(|table| table.job.name.as_str()).collect();
@@ -105,8 +105,8 @@ pub(super) fn source_files(source: &Source, plan: &Plan) -> SourceFiles {
         }
         text.push('\n');
     }
-    if let Some(log) = &plan.overlay {
-        text.push_str(&overlay::fingerprint(log));
+    if let Some(logs) = &plan.overlays {
+        text.push_str(&overlay::fingerprint(logs));
     }
     SourceFiles { fingerprint: fingerprint(&[text.as_bytes()]), sstables }
 }

@@ -27,7 +27,7 @@ pub use crate::output::RecordOptions;
 pub use budget::{LEAST_MEMORY, MemoryBudget, OutputMemory};
 pub use coverage::{Claim, CoverageFault, check_coverage};
 pub use options::{ExtractOptions, OnCorrupt, OutputTarget};
-pub use overlay::CommitLogOptions;
+pub use overlay::{CommitLogOptions, LogDirectory};
 pub use overview::{AgentOverview, Overview, StreamOverview, overview, streams};
 pub use publish::dms_target;
 pub use replay::{RangeSum, Replay, Tap};

@@ -9,7 +9,6 @@ use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::open_files_limit;
 use crate::output::{RecordFormat, RecordOptions};
-use crate::overlay::Overlay;
 use crate::progress::Events;
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, Partitioner, SstableReader};
@@ -18,9 +17,9 @@ use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
 use super::open_files::check_open_files;
 use super::options::{ExtractOptions, OnCorrupt};
-use super::overlay::{JobOverlay, held, per_worker, read_overlay};
+use super::overlay::{Overlays, forecast_words, memory_of, read_overlays};
 use super::share::{Ownership, Share};
-use super::split::{Split, borders, plan_splits};
+use super::split::{Split, borders, plan_splits, step};
 use super::worker::TableJob;
 
 /// One table of the plan.
@@ -46,6 +45,16 @@ impl TablePlan {
         lost
     }
 
+    /// Adds what was never flushed, which offers borders like one more SSTable.
+    fn lay_over(&mut self, overlays: &Overlays, file_size: u64) {
+        self.job.overlay = overlays.of(&self.job.table);
+        for node in self.job.overlay.iter().flat_map(|overlay| &overlay.nodes) {
+            self.borders.extend(node.overlay.borders(node.number, step(file_size)));
+        }
+        self.borders.sort_unstable();
+        self.splits = plan_splits(&self.borders, &self.ranges, file_size);
+    }
+
     /// Bytes of uncompressed data in its SSTables.
     pub(crate) fn bytes(&self) -> u64 {
         self.job.readers.iter().map(|reader| reader.chunks().data_len()).sum()
@@ -69,8 +78,8 @@ pub(crate) struct Plan {
     pub selection: Selection,
     /// Words for the report.
     pub warnings: Vec<String>,
-    /// The commit log laid over the SSTables, if one is.
-    pub overlay: Option<Arc<Overlay>>,
+    /// The commit logs laid over the SSTables, if any are.
+    pub overlays: Option<Overlays>,
 }
 
 impl Plan {
@@ -88,9 +97,10 @@ impl Plan {
         options: &ExtractOptions,
         mut output: OutputMemory,
     ) -> Result<MemoryBudget> {
-        if self.overlay.is_some() {
-            output.fixed += held(options.memory);
-            output.per_worker += per_worker(options.memory, options.threads);
+        if self.overlays.is_some() {
+            let (fixed, per_worker) = memory_of(options.memory, options.threads);
+            output.fixed += fixed;
+            output.per_worker += per_worker;
         }
         let sstables = || self.tables.iter().map(|table| table.job.readers.len() as u64);
         let readers = self.tables.iter().flat_map(|table| &table.job.readers);
@@ -133,23 +143,23 @@ pub(crate) fn prepare(
     for selected in &selection.tables {
         let plan = prepare_table(source, selected, options, purpose, &share, &mut warnings)?;
         plan.left_out.iter().for_each(|sstable| events.quarantined(&sstable.quarantine));
-        events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
     }
-    let overlay = match purpose {
-        Purpose::Extract => read_overlay(source, options, &tables, events, cancel)?.map(Arc::new),
-        Purpose::Forecast => None,
-    };
-    if let Some(overlay) = &overlay {
-        warnings.extend(overlay.notices.iter().cloned());
-        let limit = per_worker(options.memory, options.threads);
-        for plan in &mut tables {
-            plan.job.overlay = overlay.number_of(&plan.job.table).map(|number| JobOverlay {
-                overlay: Arc::clone(overlay),
-                number,
-                limit: usize::try_from(limit).unwrap_or(usize::MAX),
-            });
+    let overlays = match purpose {
+        Purpose::Extract => read_overlays(source, options, &tables, events, cancel)?,
+        Purpose::Forecast => {
+            warnings.extend(forecast_words(&options.commit_log)?);
+            None
         }
+    };
+    if let Some(overlays) = &overlays {
+        warnings.extend(overlays.warnings.iter().cloned());
+        for plan in &mut tables {
+            plan.lay_over(overlays, options.file_size);
+        }
+    }
+    for plan in &tables {
+        events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
     }
     for warning in &warnings {
         events.warning(warning);
@@ -158,7 +168,7 @@ pub(crate) fn prepare(
         events.warning(&words);
         warnings.push(words);
     }
-    Ok(Plan { share, tables, selection, warnings, overlay })
+    Ok(Plan { share, tables, selection, warnings, overlays })
 }
 
 fn prepare_table(

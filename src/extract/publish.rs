@@ -16,7 +16,7 @@ use crate::output::names::{
 };
 use crate::output::run::{AgentProgress, RunInfo};
 use crate::output::state::{Phase, SourceFiles, StateFile};
-use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
+use crate::progress::{CommitLogReport, Events, NoEvents, Report, UnixMillis, clock};
 use crate::schema::write_schema;
 use crate::store::s3::S3Options;
 use crate::store::{Claim, Location, PutOutcome, Store};
@@ -344,7 +344,10 @@ impl Publication {
             source_fingerprint: self.source_fingerprint.clone(),
             tables,
             excluded,
-            commit_log: plan.overlay.as_deref().map(overlay::segments).unwrap_or_default(),
+            commit_logs: overlay::reports(plan.overlays.as_ref())
+                .into_iter()
+                .map(|log| CommitLogReport { bytes_spilled: 0, ..log })
+                .collect(),
             complete: true,
         };
         // Whoever lost its claim in the meantime must not say that its part is complete.

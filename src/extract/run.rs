@@ -434,15 +434,15 @@ fn make_report(
     let flushed = plan.tables.iter().map(|table| {
         source.flushed_to(table.job.readers.iter().map(|reader| &reader.statistics().stats))
     });
-    let overlay = plan.overlay.as_deref();
-    let overlaid = overlay.iter().flat_map(|log| &log.segments).map(|segment| segment.id);
+    let logs = || plan.overlays.iter().flat_map(|logs| &logs.nodes).map(|node| &node.overlay);
+    let overlaid = logs().flat_map(|log| &log.segments).map(|segment| segment.id);
     let mut not_read = source.not_read(&plan.selection, flushed, &overlaid.collect());
-    if let Some(log) = overlay {
+    for log in logs() {
         not_read.unknown_table_ids += log.unknown.tables.len() as u64;
         quarantine.extend(overlay::quarantine(log));
     }
     let mut report = Report::new(0, tables, not_read);
-    report.commit_log = overlay.map(overlay::report);
+    report.commit_logs = overlay::reports(plan.overlays.as_ref());
     report.quarantine = quarantine;
     report.warnings = source.warnings().iter().chain(&plan.warnings).cloned().collect();
     if options.records.expires_column.is_none() {

@@ -115,7 +115,7 @@ impl Sample {
                 counters,
             }],
             excluded: vec![],
-            commit_log: vec![],
+            commit_logs: vec![],
             complete: true,
         }
     }

@@ -11,16 +11,16 @@ use crate::dht::{Token, TokenRange};
 use crate::error::{Error, Result};
 use crate::merge::{MergeBooks, PartitionMerge, RowSink, TieBreak};
 use crate::output::{ColumnTypeOverride, RecordFormat, RecordWriter, Refusal};
+use crate::overlay::{OverlaySource, SplitMemory};
 use crate::progress::{Books, Events, Quarantine};
 use crate::rows::codec::CellsLeftOut;
 use crate::rows::{PartitionSource, RowView};
 use crate::schema::{CompactKind, TableMetadata};
 use crate::sstable::{SstableReader, SstableScanner, WorkerRows};
 
-use super::overlay::JobOverlay;
+use super::overlay::{JobOverlay, TableOverlay};
 use super::sink::{Destination, FileDone, SplitFile};
 use super::split_source::{SplitScan, SplitSource};
-use crate::overlay::OverlaySource;
 
 /// What all workers share about one table.
 #[derive(Debug)]
@@ -142,12 +142,16 @@ impl Worker<'_> {
             }
             match &job.overlay {
                 None => merge_part(job, scanners, &numbers, &mut sink, &mut done)?,
-                Some(JobOverlay { overlay, number, limit }) => {
-                    let log = OverlaySource::new(overlay, *number, part, job.rule, job.now, *limit)
-                        .map_err(|e| (e, Vec::new()))?;
+                Some(JobOverlay { nodes, memory }) => {
                     let mut sources: Vec<_> =
                         scanners.into_iter().map(|s| SplitSource::Sstable(Box::new(s))).collect();
-                    sources.push(SplitSource::Overlay(Box::new(log)));
+                    let memory = SplitMemory::new(memory);
+                    for TableOverlay { overlay, number } in nodes {
+                        let log =
+                            OverlaySource::new(overlay, *number, part, job.rule, job.now, &memory);
+                        let log = log.map_err(|e| (e, Vec::new()))?;
+                        sources.push(SplitSource::Overlay(Box::new(log)));
+                    }
                     merge_part(job, sources, &numbers, &mut sink, &mut done)?;
                 }
             }

@@ -8,13 +8,15 @@
 //! so the outcome does not depend on where a run had to end, which depends on the memory.
 
 mod encoding;
+mod large;
 mod persisted;
 mod replay;
 mod run;
 mod sorter;
 mod source;
 
-pub use persisted::PersistedPositions;
+pub use large::{PartitionMemory, SplitMemory};
+pub use persisted::{LogHost, PersistedPositions};
 pub use replay::{
     OverlaidSegment, Overlay, OverlayTable, ReplayDamage, ReplayOptions, UnknownUpdates,
     find_segments, replay,

@@ -13,6 +13,7 @@ use crate::commitlog::{
     Bound, CommitLogPosition, EncryptionKeys, MutationDecoder, MutationError, MutationPeek,
     SegmentDamage, SegmentName, SegmentReader, SegmentStep, SystemChange,
 };
+use crate::dht::Token;
 use crate::error::{Error, Result};
 use crate::schema::{TableId, TableMetadata};
 
@@ -22,6 +23,21 @@ use super::sorter::UpdateSorter;
 
 /// Mutations between two looks at the cancel flag.
 const CHECK_EVERY: u64 = 4096;
+/// Parts of the ring whose bytes are counted, for [`Overlay::borders`].
+const BUCKETS: usize = 1024;
+/// Tokens of such a part, as a shift.
+const BUCKET_SHIFT: u32 = 64 - BUCKETS.ilog2();
+
+/// The part of the ring that a token is in.
+fn bucket(token: Token) -> usize {
+    let place = (token.0 ^ i64::MIN).cast_unsigned() >> BUCKET_SHIFT;
+    usize::try_from(place).unwrap_or(0).min(BUCKETS - 1)
+}
+
+/// The first token of a part.
+fn first_token(bucket: usize) -> Token {
+    Token(((bucket as u64) << BUCKET_SHIFT).cast_signed() ^ i64::MIN)
+}
 
 /// A table whose mutations are wanted.
 #[derive(Debug, Clone)]
@@ -98,7 +114,14 @@ pub struct Overlay {
     truncated_at: BTreeMap<TableId, CommitLogPosition>,
     runs: Vec<Arc<Run>>,
     directory: PathBuf,
-    /// The segments, in order.
+    /// Of each table, bytes of updates in [`BUCKETS`] equal parts of the ring.
+    weights: Vec<Vec<u64>>,
+    /// Position of the last mutation of the log: all of it up to there was gone through. None where something was left out for
+    /// being damaged, and where no segment has a header.
+    pub read_to: Option<CommitLogPosition>,
+    /// Id of the last segment that there is, mutations in it or not.
+    pub last_segment: Option<i64>,
+    /// The segments with mutations, in order.
     pub segments: Vec<OverlaidSegment>,
     /// Updates taken, of each table.
     pub updates: Vec<u64>,
@@ -135,6 +158,21 @@ impl Overlay {
         self.truncated_at.get(&id).copied()
     }
 
+    /// Where the table numbered `number` may be cut into pieces of about `size` bytes of updates, as the log has them: so they depend on
+    /// the log alone. In order.
+    pub fn borders(&self, number: u32, size: u64) -> Vec<Token> {
+        let weights = usize::try_from(number).ok().and_then(|i| self.weights.get(i));
+        let (mut borders, mut bytes) = (Vec::new(), 0_u64);
+        for (i, weight) in weights.into_iter().flatten().enumerate() {
+            // As often as the pieces that lie before it are.
+            for _ in 0..bytes / size.max(1) {
+                borders.push(first_token(i));
+            }
+            bytes = bytes % size.max(1) + weight;
+        }
+        borders
+    }
+
     /// The number of a table; none if nothing of it is in the log.
     pub fn number_of(&self, table: &TableMetadata) -> Option<u32> {
         let i = self.tables.iter().position(|t| t.table.id.is_some() && t.table.id == table.id)?;
@@ -168,7 +206,8 @@ pub fn find_segments(directories: &[PathBuf]) -> Result<Vec<PathBuf>> {
             return Err(Error::Missing {
                 what: format!("no commit-log segments in {}", directory.display()),
                 hint: Some(
-                    "give the directory with CommitLog-*.log, often /var/lib/cassandra/commitlog"
+                    "give the directory with CommitLog-*.log, often /var/lib/cassandra/commitlog; of a node that was drained there may be none: \
+                     leave --commitlog-dir out"
                         .into(),
                 ),
             });
@@ -190,6 +229,9 @@ pub fn replay(tables: Vec<OverlayTable>, options: &ReplayOptions<'_>) -> Result<
         seen: 0,
         overlay: Overlay {
             updates: vec![0; tables.len()],
+            weights: vec![Vec::new(); tables.len()],
+            read_to: None,
+            last_segment: None,
             tables,
             truncated_at: options.truncated_at.clone(),
             runs: Vec::new(),
@@ -246,6 +288,9 @@ impl Replayer<'_> {
                 names.join(", ")
             ));
         }
+        if !self.overlay.damage.is_empty() {
+            self.overlay.read_to = None;
+        }
         let (runs, spilled) = self.sorter.finish()?;
         self.overlay.runs = runs;
         self.overlay.spilled = spilled;
@@ -255,6 +300,8 @@ impl Replayer<'_> {
     fn segment(&mut self, path: &Path) -> Result<()> {
         let opened = SegmentReader::open(path, self.options.keys);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let id = SegmentName::parse(&name).map(|name| name.id);
+        self.overlay.last_segment = self.overlay.last_segment.max(id);
         let mut reader = match opened {
             Ok(Some(reader)) => reader,
             // Made in advance, and not written to.
@@ -304,6 +351,11 @@ impl Replayer<'_> {
             }
         }
         self.decoders.push(decoder);
+        // A segment that was made in advance says nothing: the one before it may still have been written to.
+        if segment.mutations > 0 || self.overlay.read_to.is_none() {
+            let (segment_id, position) = (segment.id, segment.end);
+            self.overlay.read_to = Some(CommitLogPosition { segment_id, position });
+        }
         if segment.mutations > 0 {
             self.overlay.segments.push(segment);
         }
@@ -362,7 +414,6 @@ impl Replayer<'_> {
             if has.is_some_and(|persisted| !persisted.contains(end)) {
                 self.schema_changes.insert(keyspace);
             }
-            return Ok(false);
         }
         if peek.updates == 1 {
             if let Some(number) = self.numbers.get(&peek.first) {
@@ -431,7 +482,14 @@ impl Replayer<'_> {
                 *updates += 1;
             }
             let table = u32::try_from(number).unwrap_or(u32::MAX);
-            self.sorter.add(table, end, update)?;
+            let bytes = self.sorter.add(table, end, update)?;
+            let weights = self.overlay.weights.get_mut(number);
+            if let Some(weights) = weights {
+                weights.resize(BUCKETS, 0);
+                if let Some(weight) = weights.get_mut(bucket(update.token())) {
+                    *weight += bytes as u64;
+                }
+            }
         }
         if taken {
             self.overlay.cells_left_out += mutation.left_out.dropped + mutation.left_out.hidden;

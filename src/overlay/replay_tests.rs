@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::super::large::{PartitionMemory, SplitMemory};
 use super::super::source::OverlaySource;
 use super::*;
 use crate::dht::{Token, TokenRange};
@@ -126,12 +127,17 @@ impl Log {
     }
 }
 
+/// Memory of which all but a hundred bytes are for one split at a time.
+fn memory(large: usize) -> Arc<SplitMemory> {
+    SplitMemory::new(&PartitionMemory::new(100, large))
+}
+
 type Rows = Vec<(Vec<u8>, i64, Vec<u8>)>;
 
 /// Keys, write times and values of a table in a range.
 fn rows_in(overlay: &Overlay, table: u32, range: TokenRange) -> Rows {
     let mut source =
-        OverlaySource::new(overlay, table, range, TieBreak::From40, 0, 1 << 20).unwrap();
+        OverlaySource::new(overlay, table, range, TieBreak::From40, 0, &memory(1 << 20)).unwrap();
     let mut rows = Vec::new();
     while !source.is_done() {
         assert!(range.contains(source.token()));
@@ -186,6 +192,8 @@ fn what_no_sstable_has_is_taken_and_the_newest_of_it_stays() {
     assert_eq!((overlay.updates.as_slice(), overlay.persisted), (&[3, 1][..], 1));
     let names: Vec<_> = overlay.segments.iter().map(|s| (s.id, s.mutations)).collect();
     assert_eq!(names, [(5, 3), (7, 3)], "a segment without mutations is not worth a word");
+    let last = CommitLogPosition { segment_id: 7, position: overlay.segments[1].end };
+    assert_eq!(overlay.read_to, Some(last), "not the segment that was made in advance");
     assert_eq!(overlay.number_of(&table(2)), Some(1));
     assert_eq!(overlay.number_of(&table(3)), None);
     assert_eq!(overlay.unknown, UnknownUpdates::default(), "table 3 is known, but not wanted");
@@ -252,10 +260,9 @@ fn little_memory_changes_nothing_but_where_the_updates_are() {
     }
     let expected_of = |table: u128| {
         let of_table = expected.iter().filter(|((t, _), _)| *t == table);
-        let row = |((_, key), (time, value)): (&(u128, Vec<u8>), &(u8, Vec<u8>))| {
-            row(key, i64::from(*time), value)
-        };
-        of_table.map(row).collect::<Rows>()
+        of_table
+            .map(|((_, key), (time, value))| row(key, i64::from(*time), value))
+            .collect::<Rows>()
     };
     for (memory, spills) in [(1 << 30, false), (4_000, true), (60_000, true)] {
         log.memory = memory;
@@ -284,8 +291,9 @@ fn a_partition_that_is_too_large_says_what_to_do() {
     let log = Log::new(&[1]);
     log.segment(1, &[(0..60).map(|time| mutation(1, b"a", time, &[7; 100])).collect()]);
     let overlay = log.replay().unwrap();
+    let few = memory(4_000);
     let error =
-        OverlaySource::new(&overlay, 0, TokenRange::ALL, TieBreak::From40, 0, 4_000).unwrap_err();
+        OverlaySource::new(&overlay, 0, TokenRange::ALL, TieBreak::From40, 0, &few).unwrap_err();
     assert!(error.to_string().contains("partition key 0x61"), "{error}");
     assert!(error.hint().unwrap().contains("--memory"), "{error}");
     assert_eq!(rows(&overlay, 0), [row(b"a", 59, &[7; 100])]);
@@ -319,7 +327,7 @@ fn only_the_last_segment_may_end_in_damage() {
     log.skip_damage = true;
     let overlay = log.replay().unwrap();
     assert_eq!(rows(&overlay, 0).len(), 3);
-    assert_eq!(overlay.damage.len(), 1);
+    assert_eq!((overlay.damage.len(), overlay.read_to), (1, None));
     assert!(overlay.damage[0].cause.contains("checksum"), "{:?}", overlay.damage);
 }
 
@@ -365,4 +373,25 @@ fn a_directory_without_segments_is_no_commit_log() {
     std::fs::write(other.path().join("CommitLog-7-5.log"), b"short").unwrap();
     let both = [other.path().to_path_buf(), log.dir.path().to_path_buf()];
     assert_eq!(find_segments(&both).unwrap(), [log.dir.path().join("CommitLog-7-5.log")]);
+}
+
+#[test]
+fn tables_are_cut_where_the_log_has_enough_bytes_whatever_the_memory() {
+    let mut log = Log::new(&[1, 2]);
+    let section = |round: u8| (0..200).map(|k| mutation(1, &[k, round], 1, &[7; 50])).collect();
+    log.segment(5, &[section(1), section(2)]);
+    let overlay = log.replay().unwrap();
+    let bytes: u64 = overlay.weights[0].iter().sum();
+    let borders = overlay.borders(0, bytes / 4);
+    assert!((3..=4).contains(&borders.len()), "{borders:?}");
+    assert!(borders.is_sorted());
+    assert!(borders.iter().all(|b| b.0.unsigned_abs() % (1 << 54) == 0), "{borders:?}");
+    let before = TokenRange { start: Token::MIN, end: Token(borders[1].0 - 1) };
+    let share = rows_in(&overlay, 0, before).len();
+    assert!((170..=230).contains(&share), "half of 400: {share}");
+    assert_eq!((overlay.borders(0, 2 * bytes), overlay.borders(1, 1)), (vec![], vec![]));
+    // One part with the bytes of many pieces has as many borders.
+    assert!(overlay.borders(0, 10).len() as u64 > bytes / 10 - 100);
+    log.memory = 3_000;
+    assert_eq!(log.replay().unwrap().borders(0, bytes / 4), borders);
 }

@@ -76,13 +76,13 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Appends an entry.
+    /// Appends an entry; its length.
     pub(super) fn push(
         &mut self,
         table: u32,
         position: CommitLogPosition,
         update: &PartitionUpdate,
-    ) {
+    ) -> usize {
         let start = self.bytes.len();
         let token = update.token();
         self.bytes.extend([0; LEN]);
@@ -98,6 +98,7 @@ impl Arena {
             place.copy_from_slice(&len.to_be_bytes());
         }
         self.places.push(Place { table, token, offset: start as u64 });
+        self.bytes.len() - start
     }
 
     /// Memory it takes.

@@ -35,19 +35,18 @@ impl UpdateSorter {
         }
     }
 
-    /// Takes an update of the table numbered `table`.
+    /// Takes an update of the table numbered `table`; how many bytes it is.
     pub(super) fn add(
         &mut self,
         table: u32,
         position: CommitLogPosition,
         update: &PartitionUpdate,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         // Half, for sorting needs memory too, and a vector that grows is for a moment there twice.
         if !self.arena.is_empty() && self.arena.memory() + update.memory() > self.budget / 2 {
             self.spill()?;
         }
-        self.arena.push(table, position, update);
-        Ok(())
+        Ok(self.arena.push(table, position, update))
     }
 
     fn spill(&mut self) -> Result<()> {

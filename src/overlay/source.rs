@@ -12,6 +12,7 @@ use crate::rows::{
 use crate::schema::TableMetadata;
 
 use super::encoding::decode;
+use super::large::{SourceMemory, SplitMemory};
 use super::replay::Overlay;
 use super::run::{RunCursor, least};
 
@@ -28,23 +29,21 @@ pub struct OverlaySource {
     truncated_at: Option<CommitLogPosition>,
     cursors: Vec<RunCursor>,
     combiner: UpdateCombiner,
-    /// Memory that one partition may take.
-    limit: usize,
+    memory: SourceMemory,
     log: std::path::PathBuf,
     /// The partition at hand.
     partition: UpdateSource,
 }
 
 impl OverlaySource {
-    /// What `overlay` has of its table number `table` in `range`. `rule` and `now` as in the merge; `limit`: bytes of memory that
-    /// one partition may take.
+    /// What `overlay` has of its table number `table` in `range`. `rule` and `now` as in the merge; `memory`: that of the split.
     pub fn new(
         overlay: &Overlay,
         table: u32,
         range: TokenRange,
         rule: TieBreak,
         now: i64,
-        limit: usize,
+        memory: &Arc<SplitMemory>,
     ) -> Result<Self> {
         let Some(of_table) = overlay.table(table) else {
             return Err(Error::Bug(format!("the overlay has no table {table}")));
@@ -55,7 +54,7 @@ impl OverlaySource {
             truncated_at: overlay.truncated_at(table),
             cursors: cursors.collect::<Result<_>>()?,
             combiner: UpdateCombiner::new(&of_table.table, rule, now),
-            limit,
+            memory: SourceMemory::new(memory),
             log: overlay.directory().to_path_buf(),
             partition: UpdateSource::new(Vec::new())?,
         };
@@ -66,10 +65,10 @@ impl OverlaySource {
     /// Makes the next partition that holds anything the one at hand.
     fn load(&mut self) -> Result<()> {
         loop {
-            let Some(first) = least(&self.cursors)? else {
-                self.partition = UpdateSource::new(Vec::new())?;
-                return Ok(());
-            };
+            // What is at hand goes first, and then the place that it had.
+            self.partition = UpdateSource::new(Vec::new())?;
+            self.memory.release();
+            let Some(first) = least(&self.cursors)? else { return Ok(()) };
             let Some(entry) = self.cursors.get(first).map(RunCursor::entry).transpose()?.flatten()
             else {
                 return Ok(());
@@ -105,9 +104,11 @@ impl OverlaySource {
             cursor.advance()?;
             let held = whole.as_ref().map_or(0, PartitionUpdate::memory);
             // As much again for what they are combined into.
-            if 2 * (held + bytes) > self.limit {
-                return Err(self.too_large(key, 2 * (held + bytes)));
+            let needed = 2 * (held + bytes);
+            if needed > self.memory.limit() {
+                return Err(self.too_large(key, needed));
             }
+            self.memory.reserve(needed);
             if batch.len() >= BATCH || bytes >= BATCH_BYTES {
                 whole = self.combined(whole, &mut batch)?;
                 bytes = 0;
@@ -130,7 +131,8 @@ impl OverlaySource {
 
     fn too_large(&self, key: &[u8], found: usize) -> Error {
         let what = "changes of one partition in memory";
-        let kind = DecodeErrorKind::Limit { what, found: found as u64, limit: self.limit as u64 };
+        let kind =
+            DecodeErrorKind::Limit { what, found: found as u64, limit: self.memory.limit() as u64 };
         DecodeError::new(kind, 0).in_file(&self.log).map_damage(|damage| {
             damage.what = Some("commit log".into());
             damage.table = Some(self.table.qualified_name());
@@ -142,7 +144,8 @@ impl OverlaySource {
             );
             damage.class = ErrorClass::Unsupported;
             damage.hint = Some(
-                "give more --memory, or fewer --threads; or have the node flush and extract without --commitlog-dir".into(),
+                "give more --memory; or have the node flush and extract without --commitlog-dir"
+                    .into(),
             );
         })
     }

@@ -28,9 +28,9 @@ pub struct Report {
     pub total: Books,
     /// What was seen but is not read.
     pub not_read: NotRead,
-    /// The commit log that was laid over the SSTables, if one was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit_log: Option<CommitLogReport>,
+    /// The commit logs that were laid over the SSTables, one for each node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commit_logs: Vec<CommitLogReport>,
     /// Each damage that something was lost to.
     pub quarantine: Vec<Quarantine>,
     /// Warnings given.
@@ -50,10 +50,18 @@ pub struct TableReport {
     pub books: Books,
 }
 
-/// What came of the commit log that was laid over the SSTables.
+/// What came of the commit log of a node that was laid over its SSTables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CommitLogReport {
+    /// What the user calls the node, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The node's id, where that is known.
+    pub host_id: Option<String>,
+    /// Position of the last mutation of the log, segment and offset as in `commitLogIntervals`: what ends there or before is in the
+    /// SSTables or in the files. None where something of the log was left out for being damaged.
+    pub read_to: Option<(u64, u64)>,
     /// Segments that hold mutations, in order.
     pub segments: Vec<OverlaidSegment>,
     /// Updates of the tables extracted that were taken.
@@ -64,6 +72,14 @@ pub struct CommitLogReport {
     pub updates_unknown: u64,
     /// Cells of dropped or unknown columns in the updates taken; they are in no other book.
     pub cells_left_out: u64,
+    /// Bytes that did not fit into memory. In no manifest, for it depends on the memory.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_spilled: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A segment of the commit log that was laid over the SSTables.
@@ -137,7 +153,7 @@ impl Report {
             tables,
             total,
             not_read,
-            commit_log: None,
+            commit_logs: Vec::new(),
             quarantine: Vec::new(),
             warnings: Vec::new(),
         }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Random workloads of which some was never flushed when the node was killed, and then cassport's answer against Cassandra's.
+"""Random workloads of which some was never flushed when the node ended, and then cassport's answer against Cassandra's.
 
 `unflushed.py --line 4.1 --seeds 1..10 --cassport target/release/cassport [--compression LZ4] [--keep DIR]`. Cassandra
-answers from SSTables and memtables, then the node dies by SIGKILL; cassport has its data directory and its commit log.
+answers from SSTables and memtables, then the node ends (`--end kill|term|copy`); cassport has its data directory and its commit log.
 Exit code 1 if anything differs, or if the outputs of two sizes of memory are not the same bytes. `--keep DIR` makes DIR a
 corpus that `compare.py` reads, with the commit log beside the data.
 """
@@ -26,7 +26,7 @@ import corpusfile
 import datadir
 from answers import Answer, ask, quote, to_one_clock
 from compare import DEFAULT_CASSPORT, Outcome, compare, extract, extracted
-from differential import Run, expected_of, seeds
+from differential import Run, expected_of, own_keyspaces, seeds
 from node import LINES, Node
 from workload import SHORT_TTL
 
@@ -46,7 +46,7 @@ class UnflushedRun(Run):
                     self._phase(workload, phase)
         time.sleep(SHORT_TTL + 2)
         # As every node does by itself at each change of the schema, but for a switch of `node.py`.
-        self.node.flush(["system_schema"])
+        self.node.flush(["system_schema" if self.node.line.number >= (3, 0) else "system"])
 
     def _phase(self, workload: Any, phase: int) -> None:
         dice = Random(f"{workload.keyspace}/{phase}/flush")
@@ -65,12 +65,23 @@ class UnflushedRun(Run):
         self.flushed: dict[int, bool] = {}
 
 
-def kill(node: Node) -> None:
-    """The process is gone at once: what it had not flushed is in its commit log only."""
-    assert node._process
-    os.kill(node._process.pid, signal.SIGKILL)
-    node._process.wait()
+def end(node: Node, how: str, scratch: Path) -> None:
+    """Ends the node: `kill`: it is gone at once, and what it had not flushed is in its commit log only; `term`: it is told to
+    stop, which flushes no more than it must; `copy`: the directories are copied while it runs, the log last, and the copy stands
+    in for the node's own."""
+    if how == "copy":
+        for name in ("data", "commitlog"):
+            shutil.copytree(node.directory / name, scratch / "copy" / name)
+    if how == "kill" or how == "copy":
+        assert node._process
+        # Of several processes (unshare, the JVM) all are of one session.
+        os.killpg(node._process.pid, signal.SIGKILL)
+        node._process.wait()
     node.stop()
+    if how == "copy":
+        for name in ("data", "commitlog"):
+            shutil.rmtree(node.directory / name)
+            (scratch / "copy" / name).rename(node.directory / name)
 
 
 def report(output: Path) -> dict[str, Any]:
@@ -99,7 +110,7 @@ def check(node: Node, answers: dict[int, list[Answer]], cassport: Path, scratch:
         same = names[0] == names[1] and filecmp.cmpfiles(ours, theirs, names[0], shallow=False)[0] == names[0]
         if not same:
             total.different.append(f"{keyspace}.{table}: other bytes with other memory")
-    of_log = report(output)["commitLog"]
+    of_log = report(output)["commitLogs"][0]
     print(f"taken from {len(of_log['segments'])} segments: {of_log['updatesTaken']} updates, "
           f"{of_log['updatesFlushed']} more are in SSTables; books balanced: {report(output)['balanced']}")
     if not of_log["updatesTaken"] or not report(output)["balanced"]:
@@ -125,10 +136,11 @@ def main() -> None:
     parser.add_argument("--line", required=True, choices=LINES)
     parser.add_argument("--seeds", required=True, type=seeds, metavar="A..B")
     parser.add_argument("--compression", metavar="NAME", help="LZ4, Snappy or Deflate, Zstd from 4.0 on")
+    parser.add_argument("--end", choices=("kill", "term", "copy"), default="kill")
     parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
     parser.add_argument("--keep", type=Path, metavar="DIR")
     arguments = parser.parse_args()
-    settings: dict[str, Any] = {"cdc_enabled": False} if arguments.line != "3.0" else {}
+    settings: dict[str, Any] = {}
     if arguments.compression:
         settings["commitlog_compression"] = [{"class_name": f"{arguments.compression}Compressor"}]
     scratch = Path(tempfile.mkdtemp(prefix="gen-"))
@@ -136,7 +148,7 @@ def main() -> None:
         node = Node(LINES[arguments.line], scratch / "node", settings)
         try:
             node.start()
-            for keyspace in ("system", "system_schema"):
+            for keyspace in own_keyspaces(node):
                 node.control("disableautocompaction", keyspace)
             run = UnflushedRun(node, arguments.seeds)
             run.play()
@@ -144,7 +156,7 @@ def main() -> None:
             to_one_clock([answer for group in answers.values() for answer in group])
             # Longer than commitlog_sync_period: a compressed log is written then, and not before.
             time.sleep(2)
-            kill(node)
+            end(node, arguments.end, scratch)
         finally:
             node.stop()
         total = check(node, answers, arguments.cassport, scratch)
@@ -152,7 +164,7 @@ def main() -> None:
             save(arguments.keep, node, [answer for group in answers.values() for answer in group])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    print(f"line {arguments.line}: {len(arguments.seeds)} workloads, {run.truncations} truncations, {total.rows} rows compared, "
+    print(f"line {arguments.line} ({arguments.end}): {len(arguments.seeds)} workloads, {run.truncations} truncations, {total.rows} rows compared, "
           f"{total.cells} cells compared, cells different {len(total.different)}")
     for text in total.different[:5]:
         print(text)

@@ -25,8 +25,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "extract",
         &[
-            "overlay", "changes", "discover", "output", "store", "merge", "sstable", "rows",
-            "schema", "cql", "dht", "io",
+            "overlay",
+            "commitlog",
+            "changes",
+            "discover",
+            "output",
+            "store",
+            "merge",
+            "sstable",
+            "rows",
+            "schema",
+            "cql",
+            "dht",
+            "io",
         ],
     ),
     (

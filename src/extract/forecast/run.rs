@@ -1,7 +1,6 @@
 //! A forecast, from its options to the whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::atomic::AtomicI32;
 
 use crate::discover::{InputOptions, NodeDirs, Source};
@@ -55,7 +54,7 @@ pub enum AgentPlace<'a> {
     /// A part of the ring, of the directories given.
     Shard(Shard),
     /// The directories of one of the nodes given.
-    Node(&'a [PathBuf]),
+    Node(&'a NodeDirs),
     /// A node whose directories are not known here.
     Elsewhere,
 }
@@ -153,7 +152,7 @@ impl Gathered {
             }
             let place = match (shard, node) {
                 (Some(shard), _) => AgentPlace::Shard(shard),
-                (None, Some(node)) => AgentPlace::Node(&node.dirs),
+                (None, Some(node)) => AgentPlace::Node(node),
                 (None, None) => AgentPlace::AsGiven,
             };
             let command = (options.command)(&place);
