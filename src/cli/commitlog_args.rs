@@ -27,7 +27,7 @@ pub struct CommitLogArgs {
     /// Keys of encrypted segments.
     #[command(flatten)]
     pub keys: KeyArgs,
-    /// Where mutations go that do not fit into memory [default: the system's directory for temporary files]
+    /// Where mutations go that do not fit into memory [default: that of TMPDIR, or /var/tmp]
     #[arg(long, value_name = "DIR")]
     pub spill_dir: Option<PathBuf>,
 }

@@ -38,7 +38,7 @@ pub struct CommitLogOptions {
     pub directories: Vec<LogDirectory>,
     /// Keys of encrypted segments.
     pub keys: EncryptionKeys,
-    /// Where what does not fit into memory goes; none for the system's directory for temporary files.
+    /// Where what does not fit into memory goes; none for `TMPDIR`, or else `/var/tmp`.
     pub spill_dir: Option<PathBuf>,
 }
 
@@ -208,6 +208,15 @@ fn lost_with_memtables(source: &Source, tables: &[TablePlan]) -> Vec<String> {
     names.iter().map(words).collect()
 }
 
+/// A directory for temporary files that is on a disk: `/tmp` is in memory in many places.
+fn usual_spill_dir() -> PathBuf {
+    let on_disk = PathBuf::from("/var/tmp");
+    if std::env::var_os("TMPDIR").is_none() && on_disk.is_dir() {
+        return on_disk;
+    }
+    std::env::temp_dir()
+}
+
 /// The log of one node.
 struct NodeLog<'a> {
     source: &'a Source,
@@ -261,7 +270,7 @@ impl NodeLog<'_> {
         };
         let persisted = |stats: &Vec<_>| PersistedPositions::of(stats, log_host);
         let schema = schema.iter().map(|(id, stats)| (*id, persisted(stats))).collect();
-        let directory = options.commit_log.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let directory = options.commit_log.spill_dir.clone().unwrap_or_else(usual_spill_dir);
         let overlay = replay(
             wanted,
             &ReplayOptions {
