@@ -8,7 +8,7 @@
 //! tail       ongoing changes: segments followed, records shipped
 //! extract    plan, splits, workers, seal               sequence  change records into final rows
 //! changes    change records, their objects
-//! stored     stored rows by key, incremental backups
+//! stored     stored rows by key, incremental backups      overlay  mutations that were never flushed
 //! discover   data directories, live SSTables, schema      output   records, text, side files      store   where they go
 //! merge      partitions, rows, cells of many sources into one; expiry
 //! sstable    Data.db and its companions
@@ -29,6 +29,7 @@ pub mod extract;
 pub mod io;
 pub mod merge;
 pub mod output;
+pub mod overlay;
 pub mod progress;
 pub mod rows;
 pub mod schema;

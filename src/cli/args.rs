@@ -12,6 +12,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::commitlog_args::CommitLogArgs;
 use super::plan_args::PlanArgs;
 use super::sequence_args::SequenceArgs;
 use super::share_args::{NodeArg, ShareArgs};
@@ -223,6 +224,9 @@ pub struct ExtractArgs {
     /// What to read.
     #[command(flatten)]
     pub input: InputArgs,
+    /// What was never flushed.
+    #[command(flatten)]
+    pub commit_log: CommitLogArgs,
     /// Where and how to write.
     #[command(flatten)]
     pub records: RecordArgs,

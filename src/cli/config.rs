@@ -7,6 +7,7 @@ use super::args::{
     CatArgs, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg, OnCorruptArg,
     OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg, StorageClassArg,
 };
+use super::commitlog_args::commit_log_options;
 use super::settings::{Origin, Settings};
 use super::share_args::{nodes, share_options};
 use super::units::{Pair, WriteTime, split_literals};
@@ -90,6 +91,7 @@ pub(super) fn run_options(
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
     Ok(ExtractOptions {
+        commit_log: commit_log_options(&args.commit_log, &input, settings)?,
         input,
         output,
         s3: s3_options(&args.s3, args.run.memory.0)?,

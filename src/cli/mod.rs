@@ -9,6 +9,7 @@
 
 pub mod args;
 pub mod commands;
+pub mod commitlog_args;
 pub mod config;
 pub mod exit;
 mod generate;

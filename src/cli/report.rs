@@ -8,7 +8,7 @@ use crate::extract::OutputTarget;
 use crate::output::manifest::Manifest;
 use crate::output::names::agent_file;
 use crate::output::{MetadataMode, Profile};
-use crate::progress::Report;
+use crate::progress::{CommitLogReport, Report};
 use crate::store::Location;
 
 /// Tables and damages listed one by one; the report has them all.
@@ -71,6 +71,7 @@ pub fn words(ending: &Ending<'_>) -> String {
     tables(ending.tables, &mut lines);
     totals(ending, &mut lines);
     lost(ending.report, &mut lines);
+    lines.extend(ending.report.commit_logs.iter().map(commit_log));
     not_read(ending.report, &mut lines);
     if let OutputTarget::Store(location) = ending.output {
         let report = location.join(&agent_file(ending.report.agent, "report.json"));
@@ -162,6 +163,16 @@ fn lost(report: &Report, lines: &mut Vec<String>) {
     }
 }
 
+fn commit_log(log: &CommitLogReport) -> String {
+    let node = log.node.as_deref().map_or(String::new(), |node| format!(" of {node}"));
+    let end = log.read_to.map_or(String::new(), |(segment, at)| format!(" up to {segment}:{at}"));
+    format!(
+        "commit log{node}: {} that no SSTable has, from {}{end}",
+        amount(log.updates_taken, "update"),
+        amount(log.segments.len() as u64, "segment"),
+    )
+}
+
 fn not_read(report: &Report, lines: &mut Vec<String>) {
     let counts = &report.not_read;
     let seen: Vec<String> = [
@@ -171,7 +182,7 @@ fn not_read(report: &Report, lines: &mut Vec<String>) {
         (counts.unflushed_segments, "commit-log segments newer than the SSTables"),
         (counts.indexes, "index tables"),
         (counts.views, "materialized views"),
-        (counts.unknown_table_ids, "folders of tables that the schema does not have"),
+        (counts.unknown_table_ids, "tables that the schema does not have"),
     ]
     .iter()
     .filter(|(count, _)| *count > 0)
@@ -179,6 +190,12 @@ fn not_read(report: &Report, lines: &mut Vec<String>) {
     .collect();
     if !seen.is_empty() {
         lines.push(format!("seen but not read: {}", seen.join(", ")));
+    }
+    if counts.unflushed_segments > 0 {
+        lines.push(
+            "what was not flushed is missing: --commitlog-dir lays the commit log over the SSTables"
+                .to_owned(),
+        );
     }
 }
 

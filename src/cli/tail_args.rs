@@ -8,11 +8,11 @@ use clap::builder::BoolishValueParser;
 use uuid::Uuid;
 
 use super::args::{InputArgs, S3Args};
+use super::commitlog_args::{KeyArgs, encryption_keys};
 use super::config::{input_options, s3_options};
 use super::sequence_args::{LEAST_MEMORY, cdc_path, change_file_size, tie_break};
 use super::settings::{Origin, Settings};
-use super::units::{ByteSize, Pair, parse_clock, parse_duration};
-use crate::commitlog::EncryptionKeys;
+use super::units::{ByteSize, parse_clock, parse_duration};
 use crate::error::{Error, Result};
 use crate::sequence::{SequenceOptions, SequenceProfile};
 use crate::store::Location;
@@ -73,15 +73,9 @@ pub struct ChangeArgs {
     /// commitlog_sync_period of cassandra.yaml: how long a write may go unseen
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
     pub sync_period: Duration,
-    /// A key of encrypted segments: ALIAS=HEX, or ALIAS=@FILE with the hex digits in a file (repeatable)
-    #[arg(long, value_name = "ALIAS=HEX", hide_env_values = true)]
-    pub commitlog_key: Vec<Pair>,
-    /// The key store of transparent_data_encryption_options (JCEKS)
-    #[arg(long, value_name = "FILE")]
-    pub keystore: Option<PathBuf>,
-    /// A file with the password of --keystore
-    #[arg(long, value_name = "FILE")]
-    pub keystore_password_file: Option<PathBuf>,
+    /// Keys of encrypted segments.
+    #[command(flatten)]
+    pub keys: KeyArgs,
     /// The host whose changes these are, where --data-dir does not say it
     #[arg(long, value_name = "UUID")]
     pub host_id: Option<Uuid>,
@@ -165,8 +159,6 @@ pub enum ShippedArg {
 
 /// How often the claim of a sequencer in this process is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// A file with a password is a line.
-const LARGEST_SECRET: u64 = 64 << 10;
 
 /// Checks the options of `tail`.
 pub fn tail_options(args: &TailArgs, settings: &Settings) -> Result<TailOptions> {
@@ -234,7 +226,7 @@ pub fn tail_options(args: &TailArgs, settings: &Settings) -> Result<TailOptions>
         cdc_total_space: changes.cdc_total_space.map(|size| size.0),
         sync_period: changes.sync_period,
         host_id: changes.host_id,
-        keys: encryption_keys(changes)?,
+        keys: encryption_keys(&changes.keys)?,
     })
 }
 
@@ -264,35 +256,6 @@ pub fn beside_options(
         heartbeat: HEARTBEAT,
         memory: tail.memory.max(LEAST_MEMORY),
     }))
-}
-
-fn encryption_keys(args: &ChangeArgs) -> Result<EncryptionKeys> {
-    let mut keys = EncryptionKeys::default();
-    for pair in &args.commitlog_key {
-        let hex = match pair.right.strip_prefix('@') {
-            Some(file) => secret(file.as_ref())?,
-            None => pair.right.clone(),
-        };
-        keys.insert_hex(&format!("{}={hex}", pair.left))?;
-    }
-    if let Some(store) = &args.keystore {
-        let Some(file) = &args.keystore_password_file else {
-            return Err(Error::Usage {
-                what: "--keystore needs its password".into(),
-                hint: Some("--keystore-password-file FILE".into()),
-            });
-        };
-        keys.extend(EncryptionKeys::from_jceks(store, &secret(file)?, None)?);
-    }
-    Ok(keys)
-}
-
-/// A line of a file.
-fn secret(path: &std::path::Path) -> Result<String> {
-    let bytes = crate::io::InputFile::read_all(path, LARGEST_SECRET)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::usage(format!("{} is not text", path.display())))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

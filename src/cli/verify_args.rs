@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 
 use super::args::{InputArgs, S3Args};
+use super::commitlog_args::{CommitLogArgs, commit_log_options};
 use super::config::{input_options, s3_options};
 use super::settings::{Origin, Settings};
 use super::units::ByteSize;
@@ -20,6 +21,9 @@ pub struct VerifyArgs {
     /// What to read.
     #[command(flatten)]
     pub input: InputArgs,
+    /// What was never flushed, where the output of --against has it.
+    #[command(flatten)]
+    pub commit_log: CommitLogArgs,
     /// What to compare.
     #[command(flatten)]
     pub verify: VerifyWhatArgs,
@@ -100,8 +104,10 @@ pub fn verify_options(args: &VerifyArgs, settings: &Settings) -> Result<VerifyOp
         || !args.input.node.is_empty()
         || args.input.nodes_file.is_some();
     let verified = if let Some(against) = &what.against {
+        let input = input_options(&args.input, &[], settings)?;
         let options = AgainstOptions {
-            input: input_options(&args.input, &[], settings)?,
+            commit_log: commit_log_options(&args.commit_log, &input, settings)?,
+            input,
             threads,
             memory: what.memory.0,
             full: what.full,

@@ -3,6 +3,7 @@
 //! [`DataDirs::scan`] finds the tables and their live SSTables in what the user points at; [`find_schema`] the schema, from
 //! the node's own tables, whose rows come through [`SystemTables`]; [`select_tables`] brings both together.
 
+mod commit_log;
 mod data_dir;
 mod header_schema;
 mod host;

@@ -1,6 +1,9 @@
 //! What lies here and is not read: counted, so that nobody takes an extract for more than it is.
 
-use super::segments::may_hold_more;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::segments::{may_hold_more, segment_id};
 use super::{Selection, Source, TableDir};
 use crate::progress::NotRead;
 use crate::sstable::Component;
@@ -15,17 +18,24 @@ const HINTS: [&str; 1] = ["hints"];
 impl Source {
     /// What lies here and is not read.
     ///
-    /// `flushed`: for each selected table, how far its SSTables have the commit log ([`Source::flushed_to`]).
+    /// `flushed`: for each selected table, how far its SSTables have the commit log ([`Source::flushed_to`]); `overlaid`: ids of
+    /// the segments that were read.
     pub fn not_read(
         &self,
         selection: &Selection,
         flushed: impl IntoIterator<Item = Option<CommitLogPosition>>,
+        overlaid: &BTreeSet<i64>,
     ) -> NotRead {
         let excluded =
             |why: &str| selection.excluded.iter().filter(|e| e.why.contains(why)).count() as u64;
         // A segment is done with when all tables have it.
         let flushed = flushed.into_iter().min().flatten();
-        let segments = self.dirs.commitlog_segments();
+        let is_read = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            name.and_then(|name| segment_id(&name)).is_some_and(|id| overlaid.contains(&id))
+        };
+        let mut segments = self.dirs.commitlog_segments();
+        segments.retain(|path| !is_read(path));
         NotRead {
             hints: self.dirs.other_data().hints + self.partitions(&HINTS, selection),
             batchlog: self.partitions(&BATCH_LOG, selection),

@@ -132,6 +132,21 @@ impl Source {
         Ok(Self { dirs, schema, host, nodes, ring, addresses, partitioner, release, warnings })
     }
 
+    /// The live rows of one of the own tables of the node at a place among [`Source::nodes`].
+    pub(super) fn system_rows_of(
+        &self,
+        node: usize,
+        table: &TableMetadata,
+        mode: ReadMode,
+        now: i64,
+    ) -> Result<Vec<RawRow>> {
+        let Some(dir) = self.dirs.system_table(table) else { return Ok(Vec::new()) };
+        let sstables = dir.sstables.iter();
+        let of_node = |s: &&LiveSstable| self.node_of(&s.descriptor.directory) == Some(node);
+        let sstables: Vec<_> = sstables.filter(of_node).cloned().collect();
+        read_live(table, &sstables, mode, now)
+    }
+
     /// Things the user should know.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

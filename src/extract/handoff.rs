@@ -91,11 +91,17 @@ struct Extracted<'m> {
     parts: Vec<&'m ManifestHost>,
     /// Where its tables are not in SSTables; none as soon as that is not known of one of them.
     first_not_covered: Option<Option<PositionPair>>,
+    /// How far its commit log was laid over them; none as soon as one agent did not.
+    read_to: Option<Option<PositionPair>>,
 }
 
 impl<'m> Extracted<'m> {
     fn add(&mut self, manifest: &'m Manifest, host: &'m ManifestHost) {
         self.parts.push(host);
+        let log =
+            manifest.commit_logs.iter().find(|log| log.host_id.as_ref() == Some(&host.host_id));
+        let read_to = log.and_then(|log| log.read_to);
+        self.read_to = Some(self.read_to.map_or(read_to, |before| before.min(read_to)));
         let alone = manifest.hosts.len() == 1;
         for table in &manifest.tables {
             let covered = first_not_covered(table, &host.host_id, alone);
@@ -149,6 +155,15 @@ fn prove(store: &dyn Store, id: Uuid, host: &Extracted<'_>) -> Result<Proof> {
         let words = format!(
             "its SSTables have the log up to {}, the stream begins at {from}",
             show(covered)
+        );
+        return Ok(Ok((HandOffProof::Positions, words)));
+    }
+    if let (Some(from), Some(Some(read_to))) = (began.from, host.read_to)
+        && pair(from) <= read_to
+    {
+        let words = format!(
+            "its commit log was extracted up to {}, the stream begins at {from}",
+            show(read_to)
         );
         return Ok(Ok((HandOffProof::Positions, words)));
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::changes::{lost_object, watermark_object};
 use crate::output::manifest::{RecordDigest, SourceEntry, TableCounters};
+use crate::progress::CommitLogReport;
 use crate::store::LocalStore;
 
 const HOST: Uuid = Uuid::from_u128(0xa);
@@ -94,6 +95,7 @@ fn manifest(hosts: Vec<ManifestHost>, tables: &[&[(PositionPair, PositionPair)]]
         hosts,
         tables: tables.iter().map(table).collect(),
         excluded: vec![],
+        commit_logs: vec![],
         complete: true,
     }
 }
@@ -155,6 +157,26 @@ fn what_was_not_flushed_and_is_not_in_the_stream_needs_a_snapshot() {
     let began = StreamBeginning { from: None, oldest_segment: None, ..BEGAN };
     let world = World::new(Some(began));
     assert_eq!(world.told(&[idle(host(HOST, Some((21, 0))))]), Ok(HandOffProof::Order));
+}
+
+#[test]
+fn a_commit_log_that_was_extracted_up_to_the_stream_is_a_proof() {
+    let world = World::new(Some(StreamBeginning { oldest_segment: None, ..BEGAN }));
+    let of = |reads: &[Option<PositionPair>]| {
+        let agent = |read_to: &Option<PositionPair>| {
+            let log = CommitLogReport {
+                host_id: Some(HOST.to_string()),
+                read_to: *read_to,
+                ..CommitLogReport::default()
+            };
+            Manifest { commit_logs: vec![log], ..idle(host(HOST, None)) }
+        };
+        world.told(&reads.iter().map(agent).collect::<Vec<_>>())
+    };
+    assert_eq!(of(&[Some((18, 0))]), Ok(HandOffProof::Positions));
+    assert_eq!(of(&[Some((19, 0)), Some((18, 1))]), Ok(HandOffProof::Positions));
+    assert!(of(&[Some((17, 99))]).is_err());
+    assert!(of(&[Some((19, 0)), None]).is_err());
 }
 
 #[test]

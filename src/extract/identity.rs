@@ -14,6 +14,7 @@ use crate::progress::UnixMillis;
 use crate::schema::write_schema;
 
 use super::options::ExtractOptions;
+use super::overlay;
 use super::plan::{Plan, TablePlan};
 use super::share::Ownership;
 
@@ -33,6 +34,9 @@ pub(super) fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -
         json!(format!("{:?}", records.json_numbers).to_lowercase()),
     );
     given.insert("onCorrupt".to_owned(), json!(format!("{:?}", options.on_corrupt).to_lowercase()));
+    if plan.overlays.is_some() {
+        given.insert("commitLog".to_owned(), json!(true));
+    }
     let tables: Vec<&str> = plan.tables.iter().map(|table| table.job.name.as_str()).collect();
     given.insert("tables".to_owned(), json!(tables));
     let schema = write_schema(&source.schema, &|table| plan.selects(table));
@@ -100,6 +104,9 @@ pub(super) fn source_files(source: &Source, plan: &Plan) -> SourceFiles {
             text.push_str(&format!("\n{} {} {}", split.number, split.range.start, split.range.end));
         }
         text.push('\n');
+    }
+    if let Some(logs) = &plan.overlays {
+        text.push_str(&overlay::fingerprint(logs));
     }
     SourceFiles { fingerprint: fingerprint(&[text.as_bytes()]), sstables }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::overlay::CommitLogOptions;
 use super::share::ShareOptions;
 use crate::discover::InputOptions;
 use crate::output::RecordOptions;
@@ -34,6 +35,8 @@ pub enum OutputTarget {
 pub struct ExtractOptions {
     /// What to read.
     pub input: InputOptions,
+    /// Mutations that were never flushed.
+    pub commit_log: CommitLogOptions,
     /// Where to write.
     pub output: OutputTarget,
     /// How a bucket is reached and written, where the output is one.

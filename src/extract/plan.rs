@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
 
 use crate::dht::{Partitioner, Token, TokenRange};
 use crate::discover::{SelectedTable, Selection, Source};
@@ -16,8 +17,9 @@ use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
 use super::open_files::check_open_files;
 use super::options::{ExtractOptions, OnCorrupt};
+use super::overlay::{Overlays, forecast_words, memory_of, read_overlays};
 use super::share::{Ownership, Share};
-use super::split::{Split, borders, plan_splits};
+use super::split::{Split, borders, plan_splits, step};
 use super::worker::TableJob;
 
 /// One table of the plan.
@@ -41,6 +43,16 @@ impl TablePlan {
         let mut lost = Vec::new();
         self.left_out.iter().for_each(|sstable| add_range(&mut lost, sstable.lost));
         lost
+    }
+
+    /// Adds what was never flushed, which offers borders like one more SSTable.
+    fn lay_over(&mut self, overlays: &Overlays, file_size: u64) {
+        self.job.overlay = overlays.of(&self.job.table);
+        for node in self.job.overlay.iter().flat_map(|overlay| &overlay.nodes) {
+            self.borders.extend(node.overlay.borders(node.number, step(file_size)));
+        }
+        self.borders.sort_unstable();
+        self.splits = plan_splits(&self.borders, &self.ranges, file_size);
     }
 
     /// Bytes of uncompressed data in its SSTables.
@@ -68,6 +80,8 @@ pub(crate) struct Plan {
     pub partitioner: Partitioner,
     /// Words for the report.
     pub warnings: Vec<String>,
+    /// The commit logs laid over the SSTables, if any are.
+    pub overlays: Option<Overlays>,
 }
 
 impl Plan {
@@ -83,8 +97,13 @@ impl Plan {
     pub(crate) fn memory_budget(
         &self,
         options: &ExtractOptions,
-        output: OutputMemory,
+        mut output: OutputMemory,
     ) -> Result<MemoryBudget> {
+        if self.overlays.is_some() {
+            let (fixed, per_worker) = memory_of(options.memory, options.threads);
+            output.fixed += fixed;
+            output.per_worker += per_worker;
+        }
         let sstables = || self.tables.iter().map(|table| table.job.readers.len() as u64);
         let readers = self.tables.iter().flat_map(|table| &table.job.readers);
         let largest_chunk = readers.map(|reader| reader.chunks().chunk_len() as u64).max();
@@ -114,6 +133,7 @@ pub(crate) fn prepare(
     options: &ExtractOptions,
     purpose: Purpose,
     events: &dyn Events,
+    cancel: &AtomicI32,
 ) -> Result<Plan> {
     let selection = source.select(&options.input)?;
     check_column_options(&options.records, &selection)?;
@@ -125,8 +145,23 @@ pub(crate) fn prepare(
     for selected in &selection.tables {
         let plan = prepare_table(source, selected, options, purpose, &share, &mut warnings)?;
         plan.left_out.iter().for_each(|sstable| events.quarantined(&sstable.quarantine));
-        events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
         tables.push(plan);
+    }
+    let overlays = match purpose {
+        Purpose::Extract => read_overlays(source, options, &tables, events, cancel)?,
+        Purpose::Forecast => {
+            warnings.extend(forecast_words(&options.commit_log)?);
+            None
+        }
+    };
+    if let Some(overlays) = &overlays {
+        warnings.extend(overlays.warnings.iter().cloned());
+        for plan in &mut tables {
+            plan.lay_over(overlays, options.file_size);
+        }
+    }
+    for plan in &tables {
+        events.table_planned(&plan.job.name, plan.splits.len() as u64, plan.bytes());
     }
     for warning in &warnings {
         events.warning(warning);
@@ -135,7 +170,8 @@ pub(crate) fn prepare(
         events.warning(&words);
         warnings.push(words);
     }
-    Ok(Plan { share, tables, selection, partitioner: source.partitioner.clone(), warnings })
+    let partitioner = source.partitioner.clone();
+    Ok(Plan { share, tables, selection, partitioner, warnings, overlays })
 }
 
 fn prepare_table(
@@ -203,6 +239,7 @@ fn prepare_table(
         rule: source.tie_break(),
         now: options.now,
         strict_liveness,
+        overlay: None,
     };
     Ok(TablePlan { job, ranges, borders: all_borders, splits, left_out })
 }

@@ -16,7 +16,7 @@ use crate::output::names::{
 };
 use crate::output::run::{AgentProgress, RunInfo};
 use crate::output::state::{Phase, SourceFiles, StateFile};
-use crate::progress::{Events, NoEvents, Report, UnixMillis, clock};
+use crate::progress::{CommitLogReport, Events, NoEvents, Report, UnixMillis, clock};
 use crate::schema::write_schema;
 use crate::store::s3::S3Options;
 use crate::store::{Claim, Location, PutOutcome, Store};
@@ -25,6 +25,7 @@ use super::heartbeat::{Tally, write_status};
 use super::identity::{run_info, source_files};
 use super::manifest::{manifest_hosts, manifest_table};
 use super::options::ExtractOptions;
+use super::overlay;
 use super::plan::Plan;
 use super::results::{SplitOutcome, TableResult, from_state, to_state};
 use super::seal::{SealOptions, seal};
@@ -344,6 +345,10 @@ impl Publication {
             hosts: manifest_hosts(source, &plan.tables),
             tables,
             excluded,
+            commit_logs: overlay::reports(plan.overlays.as_ref())
+                .into_iter()
+                .map(|log| CommitLogReport { bytes_spilled: 0, ..log })
+                .collect(),
             complete: true,
         };
         // Whoever lost its claim in the meantime must not say that its part is complete.

@@ -60,7 +60,7 @@ impl std::fmt::Debug for Replay {
 impl Replay {
     /// Opens the tables of `source` that `options` select; where the options would write is not looked at.
     pub fn open(source: &Source, options: &ExtractOptions, events: &dyn Events) -> Result<Self> {
-        let plan = prepare(source, options, Purpose::Extract, events)?;
+        let plan = prepare(source, options, Purpose::Extract, events, &AtomicI32::new(0))?;
         let budget = plan.memory_budget(options, OutputMemory::default())?;
         Ok(Self {
             plan,

@@ -16,6 +16,7 @@ use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{add_range, lost_range};
 use super::heartbeat::Tally;
 use super::options::{ExtractOptions, OnCorrupt, OutputTarget};
+use super::overlay;
 use super::plan::{Plan, Purpose, TablePlan, prepare};
 use super::publish::{Opened, Publication, clock_of_output};
 use super::results::{TableResult, outcome};
@@ -61,7 +62,7 @@ pub fn run(
     for warning in source.warnings() {
         events.warning(warning);
     }
-    let plan = prepare(&source, options, Purpose::Extract, events)?;
+    let plan = prepare(&source, options, Purpose::Extract, events, cancel)?;
     let budget = plan.memory_budget(options, output_memory(options))?;
     let publication = match &options.output {
         OutputTarget::Store(location) => {
@@ -433,8 +434,15 @@ fn make_report(
     let flushed = plan.tables.iter().map(|table| {
         source.flushed_to(table.job.readers.iter().map(|reader| &reader.statistics().stats))
     });
-    let not_read = source.not_read(&plan.selection, flushed);
+    let logs = || plan.overlays.iter().flat_map(|logs| &logs.nodes).map(|node| &node.overlay);
+    let overlaid = logs().flat_map(|log| &log.segments).map(|segment| segment.id);
+    let mut not_read = source.not_read(&plan.selection, flushed, &overlaid.collect());
+    for log in logs() {
+        not_read.unknown_table_ids += log.unknown.tables.len() as u64;
+        quarantine.extend(overlay::quarantine(log));
+    }
     let mut report = Report::new(0, tables, not_read);
+    report.commit_logs = overlay::reports(plan.overlays.as_ref());
     report.quarantine = quarantine;
     report.warnings = source.warnings().iter().chain(&plan.warnings).cloned().collect();
     if options.records.expires_column.is_none() {

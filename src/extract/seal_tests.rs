@@ -116,6 +116,7 @@ impl Sample {
                 counters,
             }],
             excluded: vec![],
+            commit_logs: vec![],
             complete: true,
         }
     }

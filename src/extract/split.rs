@@ -50,7 +50,8 @@ pub(crate) fn plan_splits(borders: &[Token], ranges: &[TokenRange], size: u64) -
     splits
 }
 
-fn step(size: u64) -> u64 {
+/// Bytes that a border stands for in splits of `size` bytes.
+pub(super) fn step(size: u64) -> u64 {
     BORDER.min(size).max(1)
 }
 

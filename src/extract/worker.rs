@@ -11,13 +11,16 @@ use crate::dht::{Token, TokenRange};
 use crate::error::{Error, Result};
 use crate::merge::{MergeBooks, PartitionMerge, RowSink, TieBreak};
 use crate::output::{ColumnTypeOverride, RecordFormat, RecordWriter, Refusal};
+use crate::overlay::{OverlaySource, SplitMemory};
 use crate::progress::{Books, Events, Quarantine};
 use crate::rows::codec::CellsLeftOut;
 use crate::rows::{PartitionSource, RowView};
 use crate::schema::{CompactKind, TableMetadata};
 use crate::sstable::{SstableReader, SstableScanner, WorkerRows};
 
+use super::overlay::{JobOverlay, TableOverlay};
 use super::sink::{Destination, FileDone, SplitFile};
+use super::split_source::{SplitScan, SplitSource};
 
 /// What all workers share about one table.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(crate) struct TableJob {
     pub now: i64,
     /// See [`PartitionMerge::new`].
     pub strict_liveness: bool,
+    /// What of it was never flushed, if there is any.
+    pub overlay: Option<JobOverlay>,
 }
 
 /// What came of a split.
@@ -85,7 +90,7 @@ impl Worker<'_> {
         number: u32,
         lost: &[TokenRange],
         writer: &mut RecordWriter,
-    ) -> Result<SplitDone, (Error, Vec<(usize, crate::sstable::ScanState)>)> {
+    ) -> Result<SplitDone, SplitError> {
         let mut done =
             SplitDone { extents: vec![(u64::MAX, 0); job.readers.len()], ..SplitDone::default() };
         let file = |statics| {
@@ -135,39 +140,68 @@ impl Worker<'_> {
                     numbers.push(i);
                 }
             }
-            let mut merge =
-                PartitionMerge::new(&job.table, job.rule, job.now, job.strict_liveness, scanners);
-            loop {
-                match merge.step(&mut sink) {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        let states = merge
-                            .sources()
-                            .iter()
-                            .zip(&numbers)
-                            .map(|(scanner, &number)| (number, scanner.state()))
-                            .collect();
-                        return Err((error, states));
+            match &job.overlay {
+                None => merge_part(job, scanners, &numbers, &mut sink, &mut done)?,
+                Some(JobOverlay { nodes, memory }) => {
+                    let mut sources: Vec<_> =
+                        scanners.into_iter().map(|s| SplitSource::Sstable(Box::new(s))).collect();
+                    let memory = SplitMemory::new(memory);
+                    for TableOverlay { overlay, number } in nodes {
+                        let log =
+                            OverlaySource::new(overlay, *number, part, job.rule, job.now, &memory);
+                        let log = log.map_err(|e| (e, Vec::new()))?;
+                        sources.push(SplitSource::Overlay(Box::new(log)));
                     }
+                    merge_part(job, sources, &numbers, &mut sink, &mut done)?;
                 }
             }
-            for (scanner, &i) in merge.sources().iter().zip(&numbers) {
-                if let Some(extent) = done.extents.get_mut(i) {
-                    extent.1 = extent.1.max(scanner.extent().1);
-                }
-                let CellsLeftOut { dropped, hidden } = scanner.cells_left_out();
-                sink.books.cells_dropped += dropped;
-                sink.books.cells_hidden += hidden;
-                sink.books.cells_read += dropped + hidden;
-                sink.books.chunks_read += scanner.chunks_read();
-                sink.books.bytes_read += scanner.extent().1.saturating_sub(scanner.extent().0);
-            }
-            enter(&mut sink.books, &merge.books);
         }
         sink.finish(&mut done).map_err(|e| (e, Vec::new()))?;
         Ok(done)
     }
+}
+
+/// The error of a split, and what each scan stood at, with the number of its SSTable.
+type SplitError = (Error, Vec<(usize, crate::sstable::ScanState)>);
+
+/// Merges `sources` into `sink`; the first of them are the SSTables with these numbers.
+fn merge_part<S: SplitScan>(
+    job: &TableJob,
+    sources: Vec<S>,
+    numbers: &[usize],
+    sink: &mut SplitSink<'_, '_>,
+    done: &mut SplitDone,
+) -> Result<(), SplitError> {
+    let mut merge =
+        PartitionMerge::new(&job.table, job.rule, job.now, job.strict_liveness, sources);
+    loop {
+        match merge.step(sink) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                let scanners = merge.sources().iter().filter_map(SplitScan::scanner);
+                let states = scanners
+                    .zip(numbers)
+                    .map(|(scanner, &number)| (number, scanner.state()))
+                    .collect();
+                return Err((error, states));
+            }
+        }
+    }
+    let scanners = merge.sources().iter().filter_map(SplitScan::scanner);
+    for (scanner, &i) in scanners.zip(numbers) {
+        if let Some(extent) = done.extents.get_mut(i) {
+            extent.1 = extent.1.max(scanner.extent().1);
+        }
+        let CellsLeftOut { dropped, hidden } = scanner.cells_left_out();
+        sink.books.cells_dropped += dropped;
+        sink.books.cells_hidden += hidden;
+        sink.books.cells_read += dropped + hidden;
+        sink.books.chunks_read += scanner.chunks_read();
+        sink.books.bytes_read += scanner.extent().1.saturating_sub(scanner.extent().0);
+    }
+    enter(&mut sink.books, &merge.books);
+    Ok(())
 }
 
 /// Enters what a merge counted.

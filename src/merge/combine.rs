@@ -10,15 +10,13 @@ use std::sync::Arc;
 
 use crate::error::{DecodeError, Error, Result};
 use crate::rows::{
-    ClusteringKind, ClusteringValue, DeletionTime, LivenessInfo, Marker, PartitionUpdate, Row,
-    RowView, Span, UpdateContent,
+    ClusteringKind, ClusteringOrder, ClusteringValue, DeletionTime, LivenessInfo, Marker,
+    PartitionUpdate, Row, RowView, Span, UpdateContent,
 };
 use crate::schema::TableMetadata;
 
 use super::heap::SourceHeap;
-use super::purge::MergeBooks;
 use super::reconcile::{MergedRow, RowMerge, TieBreak};
-use crate::rows::ClusteringOrder;
 
 /// So many updates are combined at once; more of them in rounds. A merge of the cells of one row looks at all versions for
 /// each of its cells, which for a hundred thousand of them would never end.
@@ -261,17 +259,10 @@ impl UpdateCombiner {
         out: &mut PartitionUpdate,
     ) -> Result<Option<Row>> {
         let Some(&first) = versions.first() else { return Ok(None) };
-        let mut not_counted = MergeBooks::default();
         let version = |i: usize| (versions.get(i).copied().unwrap_or(first), 0);
         let merged = &mut self.merged;
-        merged.merge_keeping_shadowable(
-            &self.rules,
-            is_static,
-            versions.len(),
-            version,
-            active,
-            &mut not_counted,
-        )?;
+        let is_view = self.table.view.is_some();
+        merged.merge_for_later(&self.rules, is_view, is_static, versions.len(), version, active)?;
         let base = out.append(&merged.data)?.start;
         let mut row = merged.row.clone();
         let moved = |span: Span| Span { start: span.start + base, ..span };
@@ -286,7 +277,7 @@ impl UpdateCombiner {
         if !row.deletion.supersedes(&active) {
             (row.deletion, row.shadowable) = (DeletionTime::LIVE, false);
         }
-        let covering = if row.shadowable { active } else { row.deletion.max(active) };
+        let covering = if is_view { active } else { row.deletion.max(active) };
         if !covering.is_live() && covering.deletes(row.liveness.timestamp) {
             row.liveness = LivenessInfo::NONE;
         }

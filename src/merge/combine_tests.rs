@@ -8,6 +8,7 @@ use super::super::{PartitionMerge, TieBreak};
 use super::*;
 use crate::cql::CqlType;
 use crate::rows::{LocalDeletionTime, NO_TTL, Unfiltered, UpdateSource};
+use crate::schema::ViewMetadata;
 
 /// The partitions of a source of the model, each with its place among the model's keys.
 fn updates(shape: &Shape, table: &Arc<TableMetadata>, model: &ModelSource) -> Vec<PartitionUpdate> {
@@ -86,7 +87,13 @@ fn check_markers(update: &PartitionUpdate) {
 fn check_case(choices: &[u16]) {
     let mut t = Tape { choices, at: 0 };
     let shape = shape(&mut t);
-    let table = Arc::new(metadata(&shape));
+    let mut table = metadata(&shape);
+    table.view = shape.view.then(|| ViewMetadata {
+        base_table: "base".into(),
+        include_all_columns: true,
+        where_clause: String::new(),
+    });
+    let table = Arc::new(table);
     let mut models: Vec<_> = (0..2 + t.below(4)).map(|_| shape.source(&mut t)).collect();
     if shape.counter {
         // Cassandra's own merges of counters and deletions depend on the order.
@@ -131,6 +138,18 @@ proptest! {
     ) {
         check_case(&choices);
     }
+}
+
+#[test]
+fn a_deletion_in_a_view_that_a_newer_one_takes_the_place_of() {
+    check_case(&[
+        0, 8537, 10157, 0, 10447, 3900, 3486, 0, 5808, 264, 4416, 650, 0, 41108, 5207, 3726, 0,
+        2708, 0, 0, 23663, 0, 0, 0, 0, 21448, 0, 656, 0, 0, 0, 0, 0, 0, 7048, 0, 26394, 2051, 0, 0,
+        23233, 4664, 22177, 0, 0, 41520, 3381, 0, 0, 0, 0, 20054, 27968, 0, 19602, 16776, 8854,
+        3503, 6126, 0, 54222, 0, 0, 0, 0, 9414, 0, 15754, 34616, 2378, 46852, 444, 0, 31950, 0, 0,
+        0, 7824, 1777, 0, 0, 0, 0, 0, 15574, 0, 11408, 0, 0, 377, 0, 0, 0, 46250, 0, 0, 18261,
+        3399, 0, 0, 0, 20475, 15230, 0, 0, 0, 0, 0, 0, 0,
+    ]);
 }
 
 fn table() -> Arc<TableMetadata> {

@@ -161,18 +161,20 @@ impl MergedRow {
         self.merge_versions(rules, is_static, count, version, row_deletion, active, books)
     }
 
-    /// The same, but what a shadowable deletion covers stays: whether the deletion holds depends on versions not seen yet.
-    pub(super) fn merge_keeping_shadowable<'a>(
+    /// The same for what is merged again later. In a view what a row's own deletion covers stays: a shadowable one, which a
+    /// newer version may bring, takes the place of an older one that is not, and is lifted by a newer liveness.
+    pub(super) fn merge_for_later<'a>(
         &mut self,
         rules: &RowMerge,
+        is_view: bool,
         is_static: bool,
         count: usize,
         version: impl Fn(usize) -> (RowView<'a>, u16),
         active: DeletionTime,
-        books: &mut MergeBooks,
     ) -> Result<()> {
-        let holds = |row: &Row| if row.shadowable { DeletionTime::LIVE } else { row.deletion };
-        self.merge_versions(rules, is_static, count, version, holds, active, books)
+        let holds = |row: &Row| if is_view { DeletionTime::LIVE } else { row.deletion };
+        let mut not_counted = MergeBooks::default();
+        self.merge_versions(rules, is_static, count, version, holds, active, &mut not_counted)
     }
 
     #[expect(clippy::too_many_arguments, reason = "two callers, above")]

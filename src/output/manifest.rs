@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::dht::{Token, TokenRange};
 use crate::error::{Error, Result};
+use crate::progress::CommitLogReport;
 
 /// The `formatVersion` of all files described here.
 pub const FORMAT_VERSION: u32 = 1;
@@ -73,6 +74,9 @@ pub struct Manifest {
     pub tables: Vec<ManifestTable>,
     /// Tables that were not extracted.
     pub excluded: Vec<ExcludedTable>,
+    /// The commit logs that were laid over the SSTables, one for each node: what is in them is in the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commit_logs: Vec<CommitLogReport>,
     /// Always true: a manifest is written when all is done.
     pub complete: bool,
 }

@@ -9,5 +9,8 @@ mod ticker;
 pub use clock::UnixMillis;
 pub use counters::{Books, NotRead};
 pub use events::{Events, NoEvents};
-pub use report::{OffsetRange, Quarantine, REPORT_VERSION, Report, TableReport, TokenSpan};
+pub use report::{
+    CommitLogReport, OffsetRange, OverlaidSegment, Quarantine, REPORT_VERSION, Report, TableReport,
+    TokenSpan,
+};
 pub use ticker::Ticker;

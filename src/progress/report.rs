@@ -28,6 +28,9 @@ pub struct Report {
     pub total: Books,
     /// What was seen but is not read.
     pub not_read: NotRead,
+    /// The commit logs that were laid over the SSTables, one for each node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commit_logs: Vec<CommitLogReport>,
     /// Each damage that something was lost to.
     pub quarantine: Vec<Quarantine>,
     /// Warnings given.
@@ -45,6 +48,52 @@ pub struct TableReport {
     /// Its books.
     #[serde(flatten)]
     pub books: Books,
+}
+
+/// What came of the commit log of a node that was laid over its SSTables.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitLogReport {
+    /// What the user calls the node, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The node's id, where that is known.
+    pub host_id: Option<String>,
+    /// Position of the last mutation of the log, segment and offset as in `commitLogIntervals`: what ends there or before is in the
+    /// SSTables or in the files. None where something of the log was left out for being damaged.
+    pub read_to: Option<(u64, u64)>,
+    /// Segments that hold mutations, in order.
+    pub segments: Vec<OverlaidSegment>,
+    /// Updates of the tables extracted that were taken.
+    pub updates_taken: u64,
+    /// Updates of these tables that SSTables have.
+    pub updates_flushed: u64,
+    /// Updates of tables that the schema does not have.
+    pub updates_unknown: u64,
+    /// Cells of dropped or unknown columns in the updates taken; they are in no other book.
+    pub cells_left_out: u64,
+    /// Bytes that did not fit into memory. In no manifest, for it depends on the memory.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_spilled: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A segment of the commit log that was laid over the SSTables.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverlaidSegment {
+    /// File name.
+    pub name: String,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Position of its last mutation: segment and offset, as in `commitLogIntervals`.
+    pub end: (u64, u64),
+    /// Mutations in it, of all tables.
+    pub mutations: u64,
 }
 
 /// Something that was skipped.
@@ -104,6 +153,7 @@ impl Report {
             tables,
             total,
             not_read,
+            commit_logs: Vec::new(),
             quarantine: Vec::new(),
             warnings: Vec::new(),
         }

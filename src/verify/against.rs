@@ -14,7 +14,8 @@ use crate::dht::{Token, TokenRange};
 use crate::discover::{InputOptions, Source};
 use crate::error::{Error, ErrorClass, Result};
 use crate::extract::{
-    ExtractOptions, OnCorrupt, OutputTarget, RangeSum, RecordOptions, Replay, ShareOptions,
+    CommitLogOptions, ExtractOptions, OnCorrupt, OutputTarget, RangeSum, RecordOptions, Replay,
+    ShareOptions,
 };
 use crate::output::manifest::{FileEntry, Manifest, ManifestTable};
 use crate::output::names::agent_file;
@@ -37,6 +38,8 @@ const ENOUGH: i32 = i32::MIN;
 pub struct AgainstOptions {
     /// What to read; without tables named, those of the run.
     pub input: InputOptions,
+    /// The commit log that was laid over the SSTables.
+    pub commit_log: CommitLogOptions,
     /// Threads, at least 1.
     pub threads: usize,
     /// Bytes of memory that may be allocated.
@@ -211,6 +214,13 @@ fn options_of_run(parts: &Parts, options: &AgainstOptions) -> Result<ExtractOpti
     if input.keyspaces.is_empty() && input.tables.is_empty() && input.exclude.is_empty() {
         input.tables = option(run, "tables")?;
     }
+    let with_log = run.options.contains_key("commitLog");
+    if with_log && options.commit_log.directories.is_empty() {
+        return Err(Error::Usage {
+            what: "the output has what was never flushed in it".into(),
+            hint: Some("give the same --commitlog-dir as extract had".into()),
+        });
+    }
     let metadata = match run.metadata.as_str() {
         "none" => MetadataMode::None,
         "row" => MetadataMode::Row,
@@ -233,6 +243,7 @@ fn options_of_run(parts: &Parts, options: &AgainstOptions) -> Result<ExtractOpti
         heartbeat: Duration::MAX,
         read_rate: None,
         input,
+        commit_log: options.commit_log.clone(),
         output: OutputTarget::Discard,
         s3: S3Options::default(),
         share: ShareOptions::default(),

@@ -106,15 +106,24 @@ def ask(session: Any, line: Line, keyspace: str, table: str, slow: bool = False)
         for name in session.execute(f"SELECT * FROM {source} LIMIT 1").column_names
     ]
     timed = [c for c in columns if _has_write_time(c, line)]
-    selection = ", ".join(f"writetime({quote(c.name)}), ttl({quote(c.name)})" for c in timed)
+    # A static column that has none is selected too: a partition with nothing else is left out otherwise.
+    untimed = [quote(c.name) for c in columns if c.kind == "static" and c not in timed]
+    keys = [i for i, c in enumerate(columns) if c.kind in ("partition_key", "clustering")]
+    named = [quote(columns[i].name) for i in keys]
+    selection = ", ".join([f"writetime({quote(c.name)}), ttl({quote(c.name)})" for c in timed] + untimed + named)
     while True:
         clock = int(time.time())
         raw = list(session.execute(f"SELECT * FROM {source}"))
         if slow:
             clock = _start_of_second()
-        times = list(session.execute(f"SELECT {selection} FROM {source}")) if timed else [()] * len(raw)
+        found = [tuple(t) for t in session.execute(f"SELECT {selection} FROM {source}")] if timed else []
         if slow or int(time.time()) == clock:
             break
+    # A memtable does not show a row whose row marker has expired where all that lives of it is older than the marker and in
+    # columns that are not selected. SELECT * shows it.
+    by_key = {t[len(t) - len(keys) :]: t[: 2 * len(timed)] for t in found}
+    none = (None,) * (2 * len(timed))
+    times = [by_key.get(tuple(values[i] for i in keys), none) for values in raw]
     answer = Answer(keyspace, table, columns, types, clock, [])
     server_rows = _select_json(session, source, columns, len(raw)) if line.number >= (2, 2) else [{}] * len(raw)
     for values, pairs, server in zip(raw, times, server_rows, strict=True):
@@ -166,10 +175,13 @@ def _select_json(session: Any, source: str, columns: list[Column], count: int) -
     for column in columns:
         try:
             texts = [text for (text,) in session.execute(f"SELECT JSON {quote(column.name)} FROM {source}")]
-            for row, text in zip(rows, texts, strict=True):
-                row.update(_plain_names(loads(text.decode())))
+            parsed = [_plain_names(loads(text.decode())) for text in texts]
         except failures:
             continue
+        # As above: rows that are not there would put those behind them in their places.
+        if len(parsed) == len(rows):
+            for row, found in zip(rows, parsed, strict=True):
+                row.update(found)
     return rows
 
 

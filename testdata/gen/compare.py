@@ -160,7 +160,10 @@ def main() -> None:
         total = Outcome()
         with tempfile.TemporaryDirectory(prefix="gen-") as scratch:
             output = Path(scratch, "out")
-            extract(arguments.cassport, corpus / "data", [(t.keyspace, t.table) for t in tables], description["clock"], output)
+            log = corpus / "commitlog"
+            options = ["--commitlog-dir", str(log)] if log.is_dir() else []
+            names = [(t.keyspace, t.table) for t in tables]
+            extract(arguments.cassport, corpus / "data", names, description["clock"], output, *options)
             for table in tables:
                 total.add(compare(table, extracted(output, table.keyspace, table.table)))
         for text in total.different:

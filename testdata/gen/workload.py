@@ -151,9 +151,9 @@ class Workload:
 
     # -- statements --------------------------------------------------------------------------------------------------
 
-    def phase(self, execute: Execute) -> None:
-        """One phase of random statements, between two flushes."""
-        for table in self.tables:
+    def phase(self, execute: Execute, flushed: bool = True) -> None:
+        """One phase of random statements, mostly between two flushes."""
+        for table in self.tables if flushed else []:
             table.used_times.clear()
         for _ in range(self.statements):
             table = self.dice.choice(self.tables)

@@ -72,6 +72,7 @@ fn the_help_shows_options_by_heading() {
         [
             "Options:",
             "Input:",
+            "Commit log:",
             "Output:",
             "Several agents:",
             "S3 (credentials, profile and region as the AWS CLI finds them):",

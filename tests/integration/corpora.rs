@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Json, LEGACY_LINES, LINES, cassport, repository, run};
 
+/// Corpora of nodes that were killed, with the commit log that they left behind.
+const UNFLUSHED: [&str; 2] = ["2.2-unflushed", "4.1-unflushed"];
+
 /// All corpora, regressions included.
 fn corpora() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> =
         LEGACY_LINES.iter().chain(&LINES).map(|line| repository("testdata").join(line)).collect();
+    found.extend(UNFLUSHED.iter().map(|name| repository("testdata").join(name)));
     let kept = std::fs::read_dir(repository("testdata/regressions")).unwrap();
     found.extend(kept.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
     found.sort();
@@ -166,6 +170,11 @@ fn compare_corpus(corpus: &Path) -> Tally {
         .arg(corpus.join("data"))
         .arg("--output")
         .arg(output.path().join("out"));
+    // What its node had not flushed when it was killed.
+    let log = corpus.join("commitlog");
+    if log.is_dir() {
+        command.arg("--commitlog-dir").arg(log);
+    }
     let tables = description.get("tables").unwrap().elements();
     for table in tables {
         let text = |name: &str| table.get(name).unwrap().text();

@@ -198,6 +198,7 @@ fn no_damage_of_an_me_sstable_crashes() {
 
 fn extract_options(data: &Path, on_corrupt: OnCorrupt) -> ExtractOptions {
     ExtractOptions {
+        commit_log: cassport::extract::CommitLogOptions::default(),
         input: InputOptions {
             data_dirs: vec![data.to_path_buf()],
             tables: vec!["storage.lz4".into()],

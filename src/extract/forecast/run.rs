@@ -1,7 +1,7 @@
 //! A forecast, from its options to the whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::sync::atomic::AtomicI32;
 
 use crate::discover::{InputOptions, NodeDirs, Source};
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ pub enum AgentPlace<'a> {
     /// A part of the ring, of the directories given.
     Shard(Shard),
     /// The directories of one of the nodes given.
-    Node(&'a [PathBuf]),
+    Node(&'a NodeDirs),
     /// A node whose directories are not known here.
     Elsewhere,
 }
@@ -122,7 +122,7 @@ impl Gathered {
     ) -> Result<()> {
         let run = ExtractOptions { input: input.clone(), ..options.extract.clone() };
         let source = Source::open(input, run.now)?;
-        let mut plan = prepare(&source, &run, Purpose::Forecast, events)?;
+        let mut plan = prepare(&source, &run, Purpose::Forecast, events, &AtomicI32::new(0))?;
         plan.memory_budget(&run, output_memory(&run))?;
         for words in source.warnings().iter().chain(&plan.warnings) {
             if !self.warnings.contains(words) {
@@ -152,7 +152,7 @@ impl Gathered {
             }
             let place = match (shard, node) {
                 (Some(shard), _) => AgentPlace::Shard(shard),
-                (None, Some(node)) => AgentPlace::Node(&node.dirs),
+                (None, Some(node)) => AgentPlace::Node(node),
                 (None, None) => AgentPlace::AsGiven,
             };
             let command = (options.command)(&place);

@@ -1,10 +1,12 @@
 use std::path::Path;
+use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
 use super::*;
 use crate::discover::{InputOptions, Source};
 use crate::extract::forecast::facts::Keys;
 use crate::extract::options::{ExtractOptions, OnCorrupt, OutputTarget};
+use crate::extract::overlay::CommitLogOptions;
 use crate::extract::plan::{Plan, Purpose, prepare};
 use crate::extract::share::ShareOptions;
 use crate::output::JsonNumbers;
@@ -21,6 +23,7 @@ fn planned(table: &str) -> Plan {
     };
     let options = ExtractOptions {
         input,
+        commit_log: CommitLogOptions::default(),
         output: OutputTarget::Discard,
         s3: S3Options::default(),
         share: ShareOptions::default(),
@@ -46,7 +49,7 @@ fn planned(table: &str) -> Plan {
         overwrite: false,
     };
     let source = Source::open(&options.input, 0).unwrap();
-    prepare(&source, &options, Purpose::Forecast, &NoEvents).unwrap()
+    prepare(&source, &options, Purpose::Forecast, &NoEvents, &AtomicI32::new(0)).unwrap()
 }
 
 /// Kinds and codes of what is found about sizes, with what is found otherwise left out.

@@ -47,7 +47,7 @@ pub(super) fn render(inspection: &Inspection, now: i64) -> String {
     ));
     let beside = [
         (inspection.hints, "files of hints"),
-        (inspection.commit_log_segments, "commit-log segments"),
+        (inspection.commit_log_segments, "commit-log segments (for --commitlog-dir of extract)"),
         (inspection.cdc_segments, "CDC segments"),
     ];
     let beside: Vec<String> = beside

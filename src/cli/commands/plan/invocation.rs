@@ -13,24 +13,39 @@ const NOT_EXTRACT: [&str; 6] = ["config", "json", "rate", "load-rate", "price", 
 /// What differs from agent to agent.
 const OUTPUT: &str = "REPLACE-WITH-OUTPUT";
 const DATA_DIR: &str = "REPLACE-WITH-DATA-DIR";
+const COMMITLOG_DIR: &str = "REPLACE-WITH-COMMITLOG-DIR";
 
 /// The `extract` of one agent.
 pub(super) fn extract(settings: &Settings, place: &AgentPlace<'_>) -> String {
     let dropped: &[&str] = match place {
         AgentPlace::AsGiven => &[],
         AgentPlace::Shard(_) => &["shard", "agent"],
-        AgentPlace::Node(_) | AgentPlace::Elsewhere => &["data-dir", "node", "nodes-file", "agent"],
+        AgentPlace::Node(_) | AgentPlace::Elsewhere => {
+            &["data-dir", "node", "nodes-file", "agent", "commitlog-dir"]
+        }
     };
     let mut words = vec!["cassport".to_owned(), "extract".to_owned()];
+    let plan = settings.command.find_subcommand("plan");
+    let log = plan
+        .and_then(|plan| plan.get_arguments().find(|arg| arg.get_long() == Some("commitlog-dir")));
+    let logs = log.map(|arg| values(settings, arg, "commitlog-dir")).unwrap_or_default();
     match place {
         AgentPlace::AsGiven => {}
         AgentPlace::Shard(shard) => {
             words.push(format!("--shard={}/{}", shard.index, shard.count));
         }
-        AgentPlace::Node(dirs) => {
-            words.extend(dirs.iter().map(|dir| format!("--data-dir={}", dir.display())));
+        AgentPlace::Node(node) => {
+            words.extend(node.dirs.iter().map(|dir| format!("--data-dir={}", dir.display())));
+            let name = format!("{}=", node.name);
+            let logs = logs.iter().filter_map(|log| log.strip_prefix(&name));
+            words.extend(logs.map(|dir| format!("--commitlog-dir={dir}")));
         }
-        AgentPlace::Elsewhere => words.push(format!("--data-dir={DATA_DIR}")),
+        AgentPlace::Elsewhere => {
+            words.push(format!("--data-dir={DATA_DIR}"));
+            if !logs.is_empty() {
+                words.push(format!("--commitlog-dir={COMMITLOG_DIR}"));
+            }
+        }
     }
     // Nodes from the command line or a file stand in place of directories that a variable or a file has for other runs.
     let several = ["node", "nodes-file"].iter().any(|o| settings.origin(o) > Origin::Default);
@@ -90,7 +105,7 @@ fn values(settings: &Settings, arg: &Arg, long: &str) -> Vec<String> {
     let Some((_, matches)) = settings.matches.subcommand() else { return Vec::new() };
     let Some(raw) = matches.get_raw(arg.get_id().as_str()) else { return Vec::new() };
     let mut raw: Vec<PathBuf> = raw.map(PathBuf::from).collect();
-    if long == "data-dir" {
+    if ["data-dir", "commitlog-dir"].contains(&long) {
         raw = data_dirs(&raw, settings.origin(long));
     }
     if !matches!(arg.get_action(), ArgAction::Append) {
@@ -120,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::cli::args;
+    use crate::discover::NodeDirs;
     use crate::extract::Shard;
 
     fn settings(argv: &[&str]) -> Settings {
@@ -192,9 +208,16 @@ mod tests {
             shard,
             "cassport extract --shard=1/2 --node=a=/a1,/a2 --node=b=/b --output=REPLACE-WITH-OUTPUT"
         );
+        let dirs = vec![Path::new("/a1").to_owned(), Path::new("/a2").to_owned()];
+        let a = NodeDirs { name: "a".to_owned(), dirs };
+        let logs = ["--commitlog-dir=a=/la", "--commitlog-dir=b=/lb"];
+        let given = settings(&[&["--node=a=/a1,/a2", "--output=/o"][..], &logs].concat());
+        let line = "cassport extract --data-dir=/a1 --data-dir=/a2 --commitlog-dir=/la --output=/o";
+        assert_eq!(extract(&given, &AgentPlace::Node(&a)), line);
+        let elsewhere = extract(&given, &AgentPlace::Elsewhere);
+        assert!(elsewhere.contains("--commitlog-dir=REPLACE-WITH-COMMITLOG-DIR"), "{elsewhere}");
         let given = settings(&["--node=a=/a1,/a2", "--ownership=primary", "--output=/o"]);
-        let dirs = [Path::new("/a1").to_owned(), Path::new("/a2").to_owned()];
-        let node = extract(&given, &AgentPlace::Node(&dirs));
+        let node = extract(&given, &AgentPlace::Node(&a));
         let rest = "--output=/o --ownership=primary";
         assert_eq!(node, format!("cassport extract --data-dir=/a1 --data-dir=/a2 {rest}"));
         let elsewhere = extract(&given, &AgentPlace::Elsewhere);
