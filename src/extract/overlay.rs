@@ -118,6 +118,7 @@ pub(super) fn read_overlays(
     if log.directories.is_empty() {
         return Ok(None);
     }
+    check_partitioner(source, tables)?;
     let by_node = by_node(source, &log.directories)?;
     let count = by_node.len().max(1);
     let large = options.memory / SHARE;
@@ -169,6 +170,23 @@ pub(super) fn forecast_words(options: &CommitLogOptions) -> Result<Option<String
     Ok(Some(format!(
         "{segments} segments of the commit log (at most {mib} MiB) are laid over the SSTables: what they add is in no figure here"
     )))
+}
+
+/// The places of updates in the ring are Murmur3Partitioner's.
+fn check_partitioner(source: &Source, tables: &[TablePlan]) -> Result<()> {
+    let hosts = source.nodes.iter().filter_map(|node| node.host.as_ref());
+    let of_hosts = hosts.filter_map(|host| host.partitioner.as_deref());
+    let readers = tables.iter().flat_map(|plan| &plan.job.readers);
+    let mut names = of_hosts.chain(readers.map(|reader| reader.partitioner().name()));
+    match names.find(|name| !name.ends_with("Murmur3Partitioner")) {
+        None => Ok(()),
+        Some(other) => Err(Error::Usage {
+            what: format!(
+                "--commitlog-dir is for Murmur3Partitioner only, and the partitioner is {other}"
+            ),
+            hint: Some("have the node flush, and leave out --commitlog-dir".to_owned()),
+        }),
+    }
 }
 
 /// The directories by the place of their node.
