@@ -10,6 +10,7 @@
 mod adopt;
 mod backups;
 mod base;
+mod clock_watch;
 mod follower;
 mod held;
 mod listing;
@@ -17,6 +18,7 @@ mod object;
 mod options;
 mod report;
 mod run;
+mod schema_dirs;
 mod shipper;
 mod space;
 mod state;

@@ -12,7 +12,7 @@ use crate::changes::{
 };
 use crate::commitlog::{CommitLogPosition, SegmentStep};
 use crate::discover::Source;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorClass, Result};
 use crate::output::manifest::write_json;
 use crate::output::state::{Phase, Status};
 use crate::progress::{Events, UnixMillis, clock};
@@ -21,6 +21,7 @@ use crate::store::{Store, host_name, open};
 use super::adopt::adopted_end;
 use super::backups::{Backups, OpenBackup};
 use super::base::{StoredBase, open_source};
+use super::clock_watch::ClockWatch;
 use super::follower::{Follower, Standing};
 use super::held::HeldMutations;
 use super::listing::{Found, SegmentDirs, SegmentFile};
@@ -40,6 +41,8 @@ const POLL: Duration = Duration::from_millis(50);
 const LIST: Duration = Duration::from_secs(1);
 /// Between two tries at mutations that are held, two looks at the space, two saves of positions without records.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How long a segment may be there with half a header before that is called damage.
+const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two watermarks, at least.
 const WATERMARK: Duration = Duration::from_secs(1);
 
@@ -83,12 +86,10 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         Base::Auto => Some(StoredBase::new(&source, options)),
     };
     let mut backups = Backups::default();
-    let mut translator = Translator::new(host, &source, &options.input, cdc_only, base)?;
+    let translator = Translator::new(host, &source, &options.input, cdc_only, base)?;
     if options.backups {
         backups.renew(&source, translator.tables(), options.input.read_mode, &state)?;
     }
-    // Also by the first run: one that was killed before it could save anything was not the first.
-    translator.tell_all();
     let dirs = SegmentDirs {
         archive: options.archive.clone(),
         cdc_raw: options.cdc_raw.clone(),
@@ -113,6 +114,7 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         followers: BTreeMap::new(),
         stored: Vec::new(),
         watermarks: Watermarks::new(options.sync_period),
+        clock: ClockWatch::default(),
         space: SpaceWatch::new(options),
         report: TailReport::default(),
         started: Instant::now(),
@@ -153,6 +155,7 @@ struct Tail<'a> {
     /// Stored, and not yet noted.
     stored: Vec<Parcel>,
     watermarks: Watermarks,
+    clock: ClockWatch,
     space: SpaceWatch,
     report: TailReport,
     started: Instant,
@@ -196,7 +199,9 @@ impl Tail<'_> {
         }
         self.shipper.drain(&mut self.stored)?;
         self.settle()?;
-        for follower in self.followers.values().filter(|f| f.standing == Standing::Unclear) {
+        let told = |f: &&Follower| f.reader.is_none() && f.state.damaged;
+        let unclear = self.followers.values().filter(|f| f.standing == Standing::Unclear);
+        for follower in unclear.filter(|f| !told(f)) {
             self.events.file_warning(
                 &follower.file.path,
                 &format!(
@@ -289,6 +294,9 @@ impl Tail<'_> {
     /// Goes through all segments once; false if there was nothing to read.
     fn pass(&mut self) -> Result<bool> {
         let began = clock::now().0;
+        if self.clock.was_put_back(began, Instant::now()) {
+            self.watermarks.forget_time();
+        }
         let ids: Vec<i64> = self.followers.keys().copied().collect();
         let mut behind = BTreeMap::new();
         let mut in_use = 0;
@@ -412,6 +420,7 @@ impl Tail<'_> {
     /// Ships what is left of an SSTable of a `backups` folder. It is read to its end before anything else: it does not change.
     fn ship_backup(&mut self, mut backup: OpenBackup) -> Result<()> {
         let sstable = backup.name.clone();
+        self.translator.begin_sstable();
         let object_start = |record| Position::Sstable { sstable: sstable.clone(), record };
         // Updates of this record and before are in objects.
         let mut shipped: Option<u64> = None;
@@ -473,12 +482,17 @@ impl Tail<'_> {
             }
             return Ok(false);
         }
+        follower.standing = Standing::Unclear;
+        // A header that is being written, or a copy that somebody makes into the archive.
+        let may_pass = error.class() == ErrorClass::Corrupt && !follower.vanished;
+        if may_pass && follower.unreadable_for() < HEADER_PATIENCE {
+            return Ok(false);
+        }
         if !follower.state.damaged {
             self.events.warning(&error.to_string());
             self.report.damaged(error.to_string());
             follower.state.damaged = true;
         }
-        follower.standing = Standing::Unclear;
         Ok(false)
     }
 
@@ -505,7 +519,6 @@ impl Tail<'_> {
         let end = adopted_end(&*self.store, &change_object(self.host, start)?, start)?;
         if end.is_some() {
             self.report.adopted += 1;
-            self.translator.tell_all();
         }
         Ok(end)
     }
@@ -582,6 +595,7 @@ impl Tail<'_> {
         for id in done {
             if let Some(follower) = self.followers.remove(&id) {
                 self.report.segments += 1;
+                self.translator.forget_told(id);
                 self.delete_if_told(&follower)?;
             }
         }
@@ -612,6 +626,7 @@ impl Tail<'_> {
     /// Tries what is held once more: the schema may know it now.
     fn ship_held(&mut self) -> Result<()> {
         for mutation in self.held.all().to_vec() {
+            self.translator.forget_told(mutation.end.segment_id);
             let payload = self.held.payload(&mutation)?;
             let Translated::Records(records) =
                 self.translator.mutation(mutation.version, mutation.end, &payload)?

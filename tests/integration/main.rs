@@ -31,4 +31,5 @@ mod skipped;
 mod status;
 mod stopped;
 mod support;
+mod tail;
 mod verify;
