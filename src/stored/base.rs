@@ -16,7 +16,9 @@ use super::touched::Touched;
 /// | deletion of a range or the partition | the rows it hits; of one that it deletes altogether only what shows that it was there |
 ///
 /// Rows come as they are stored, merged over all SSTables: each cell with its write time and TTL, tombstones as well, as an
-/// update with the static row (if any) and rows only. Keys that are not stored give nothing.
+/// update with the static row (if any) and rows only. A deletion of the partition or of a range that covers a row is that row's
+/// deletion, also of one that is not stored: a write that comes late, by a hint or a repair, may be older. For the static row
+/// it comes as the deletion of the partition. Keys that are not stored and not deleted give nothing.
 #[derive(Debug)]
 pub struct BaseRows {
     stored: StoredRows,
@@ -54,9 +56,11 @@ impl BaseRows {
         }
         self.stored.refresh()?;
         if change.static_row.is_some() || !change.deletion.is_live() {
-            self.slice(touched, change, &Slice::all(), change.deletion, now, each)?;
-            touched.partition(&table, &change.key);
-            return Ok(());
+            let first = touched.stored_rows(&table, &change.key);
+            if first && !self.slice(touched, change, &Slice::all(), change.deletion, now, each)? {
+                touched.partition(&table, &change.key);
+                return Ok(());
+            }
         }
         let mut begun: Option<SliceBound> = None;
         for content in &change.content {
@@ -96,7 +100,13 @@ impl BaseRows {
         while let Some(slice) = next {
             let Some(page) = self.stored.read(&change.key, &slice, now)? else { return Ok(()) };
             let with_static = self.with_static(touched, &page.update);
-            let base = select(&page.update, with_static, |_| Some(Keep::All))?;
+            let mut base = select(&page.update, with_static, |_| Some(Keep::All))?;
+            let deletion = deletion_of_all(&page.update);
+            if base.content.is_empty() && !deletion.is_live() {
+                let clustering = view.row.clustering.clone();
+                let deleted = Row { clustering, deletion, ..Row::EMPTY };
+                base.push_row(RowView { row: &deleted, data: view.data })?;
+            }
             if !base.is_empty() {
                 each(base)?;
             }
@@ -105,6 +115,7 @@ impl BaseRows {
         Ok(())
     }
 
+    /// Hands on the rows of a slice that are stored; true if deletions in it cover rows that are not.
     fn slice(
         &mut self,
         touched: &mut Touched,
@@ -113,11 +124,13 @@ impl BaseRows {
         deletion: DeletionTime,
         now: i64,
         each: &mut Each<'_>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let table = std::sync::Arc::clone(self.stored.table());
         let mut next = Some(slice.clone());
+        let mut deletions = false;
         while let Some(slice) = next {
-            let Some(page) = self.stored.read(&change.key, &slice, now)? else { return Ok(()) };
+            let Some(page) = self.stored.read(&change.key, &slice, now)? else { break };
+            deletions |= !deletion_of_all(&page.update).is_live();
             let with_static = self.with_static(touched, &page.update);
             let base = select(&page.update, with_static, |view| {
                 if !touched.row(&table, &change.key, view) {
@@ -130,7 +143,7 @@ impl BaseRows {
             }
             next = page.next.map(|start| Slice { start, end: slice.end });
         }
-        Ok(())
+        Ok(deletions)
     }
 
     fn with_static(&self, touched: &mut Touched, update: &PartitionUpdate) -> bool {
@@ -146,32 +159,57 @@ enum Keep {
     Trace,
 }
 
-/// What a row that `deletion` hits is worth: nothing if it is dead already.
+/// What a row that `deletion` hits is worth: nothing if it is dead already, unless by something newer.
 fn fate(row: &Row, deletion: DeletionTime, now: i64) -> Option<Keep> {
     if deletion.is_live() {
         return Some(Keep::All);
     }
     let live = row.liveness.is_live(now) || row.cells.iter().any(|cell| cell.is_live(now));
-    if !live {
-        return None;
-    }
-    let survives = !row.liveness.is_empty() && !deletion.deletes(row.liveness.timestamp)
+    let newer = row.deletion.supersedes(&deletion)
+        || row.complex.iter().any(|complex| complex.deletion.supersedes(&deletion));
+    let survives = newer
+        || !row.liveness.is_empty() && !deletion.deletes(row.liveness.timestamp)
         || row.cells.iter().any(|cell| !deletion.deletes(cell.timestamp));
-    Some(if survives { Keep::All } else { Keep::Trace })
+    match (survives, live) {
+        (true, _) => Some(Keep::All),
+        (false, true) => Some(Keep::Trace),
+        (false, false) => None,
+    }
 }
 
-/// The rows of `stored` that `keep` says, without range tombstones and partition deletion.
+/// The newest deletion of a partition or a range in `stored`; of a slice of one row, what deletes that row.
+fn deletion_of_all(stored: &PartitionUpdate) -> DeletionTime {
+    let ranges = stored.content.iter().filter_map(|content| match content {
+        UpdateContent::Marker(marker, _) => Some(marker.start),
+        UpdateContent::Row(_) => None,
+    });
+    ranges.fold(stored.deletion, DeletionTime::max)
+}
+
+/// The rows of `stored` that `keep` says, each with what deletes it of the partition or a range.
 fn select(
     stored: &PartitionUpdate,
     with_static: bool,
     mut keep: impl FnMut(RowView<'_>) -> Option<Keep>,
 ) -> Result<PartitionUpdate> {
     let mut base = PartitionUpdate::new(std::sync::Arc::clone(&stored.table), stored.key.clone());
-    if let (true, Some(row)) = (with_static, &stored.static_row) {
-        base.set_static_row(RowView { row, data: &stored.data })?;
+    if with_static {
+        base.deletion = stored.deletion;
+        if let Some(row) = &stored.static_row {
+            base.set_static_row(RowView { row, data: &stored.data })?;
+        }
     }
+    let mut open = DeletionTime::LIVE;
     for content in &stored.content {
-        let UpdateContent::Row(row) = content else { continue };
+        let row = match content {
+            UpdateContent::Row(row) => row,
+            UpdateContent::Marker(marker, _) => {
+                open = marker.start;
+                continue;
+            }
+        };
+        let deletion = row.deletion.max(stored.deletion).max(open);
+        let row = &Row { deletion, ..row.clone() };
         let view = RowView { row, data: &stored.data };
         match keep(view) {
             None => {}

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::super::fixtures::{Corpus, FoundRow, NOW, answer_one, corpora};
+use super::super::fixtures::{Corpus, FoundRow, NOW, answer, answer_one, corpora};
 use super::super::table::ReadLimits;
 use super::*;
 use crate::io::ReadMode;
@@ -30,7 +30,7 @@ impl Fixture {
         let (mut rows, mut statics) = (Vec::new(), 0);
         let (table, rule) = (&self.corpus.table, self.corpus.rule);
         let mut each = |update: PartitionUpdate| {
-            assert!(update.deletion.is_live());
+            assert!(update.deletion.is_live() || !table.statics.is_empty());
             assert!(update.content.iter().all(|c| matches!(c, UpdateContent::Row(_))));
             statics += usize::from(update.static_row.is_some());
             rows.extend(answer_one(table, rule, update).rows);
@@ -134,4 +134,59 @@ fn deletions_bring_traces_of_what_they_delete_and_all_of_what_survives() {
     let (found, _) = fixture.first_touches(&change);
     assert_eq!(found, [&rows[..1], &rows[rows.len() - 1..]].concat());
     assert_eq!(fixture.first_touches(&change).0, []);
+}
+
+/// Rows that were deleted by range before anybody looked, and a write to each that is older than anything stored.
+#[test]
+fn a_write_that_comes_late_does_not_bring_back_what_was_deleted() {
+    let mut fixture = Fixture::new("deletes.mixed", 3);
+    let (table, rule) = (Arc::clone(&fixture.corpus.table), fixture.corpus.rule);
+    let keys: Vec<Vec<u8>> = fixture.corpus.live.keys().cloned().collect();
+    let (mut gone, mut there) = (0, 0);
+    for key in &keys {
+        let stored = fixture.base.stored().read(key, &Slice::all(), NOW).unwrap();
+        let mut all = vec![];
+        let mut page = stored;
+        while let Some(found) = page {
+            let next = found.next.map(|start| Slice { start, end: SliceBound::after(&[]) });
+            all.push(found.update);
+            page = next.and_then(|slice| fixture.base.stored().read(key, &slice, NOW).unwrap());
+        }
+        for (a, b, c) in (0..3_i32).flat_map(|a| {
+            [("x", 0), ("x", 1), ("y", 0), ("y", 1), ("z", 5_i32)].map(|(b, c)| (a, b, c))
+        }) {
+            let values = [a.to_be_bytes().to_vec(), b.into(), c.to_be_bytes().to_vec()];
+            let row: FoundRow = (values.map(Some).to_vec(), Row::EMPTY.liveness, Vec::new());
+            let mut late = fixture.change(key);
+            with_row(&mut late, &row);
+            let Some(UpdateContent::Row(written)) = late.content.last_mut() else { panic!() };
+            written.liveness.timestamp = 1;
+            let at = |updates: Vec<PartitionUpdate>| {
+                let found = answer(&table, rule, updates).into_values().next().unwrap_or_default();
+                found.rows.into_iter().find(|found| found.0 == row.0)
+            };
+            let expected = at(all.iter().cloned().chain([late.clone()]).collect());
+            for by_the_partition in [false, true] {
+                fixture.touched.clear();
+                let mut known = Vec::new();
+                let mut each = |update: PartitionUpdate| {
+                    known.push(update);
+                    Ok(())
+                };
+                if by_the_partition {
+                    let mut change = PartitionUpdate::new(Arc::clone(&table), key.clone());
+                    change.static_row = Some(Row::EMPTY);
+                    let (base, touched) = (&mut fixture.base, &mut fixture.touched);
+                    base.first_touches(touched, &change, NOW, &mut each).unwrap();
+                }
+                let (base, touched) = (&mut fixture.base, &mut fixture.touched);
+                base.first_touches(touched, &late, NOW, &mut each).unwrap();
+                known.push(late.clone());
+                assert_eq!(at(known), expected, "{key:?} {row:?} {by_the_partition}");
+            }
+            gone += u32::from(expected.is_none());
+            there += u32::from(expected.is_some());
+        }
+    }
+    assert!(gone > 20 && there > 20, "{gone} {there}");
 }

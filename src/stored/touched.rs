@@ -23,6 +23,7 @@ enum Kind {
     Row = 1,
     Static = 2,
     Partition = 3,
+    Rows = 4,
 }
 
 impl Touched {
@@ -54,6 +55,11 @@ impl Touched {
     /// Remembers that all rows of the partition were shipped.
     pub fn partition(&mut self, table: &TableMetadata, key: &[u8]) {
         self.insert(Self::hasher(Kind::Partition, table, key).digest128());
+    }
+
+    /// True for the first time that all stored rows of the partition are shipped, which leaves rows that are not stored.
+    pub fn stored_rows(&mut self, table: &TableMetadata, key: &[u8]) -> bool {
+        self.insert(Self::hasher(Kind::Rows, table, key).digest128())
     }
 
     /// True if all rows of the partition were shipped, as far as it is remembered.

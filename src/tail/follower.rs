@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::commitlog::{
     Bound, CdcIndex, CommitLogPosition, EncryptionKeys, SegmentReader, WaitFor,
@@ -60,6 +61,8 @@ pub(super) struct Follower {
     /// The greatest offset that an index has promised.
     synced: u64,
     completed: bool,
+    /// It could not be opened since then.
+    unreadable: Option<Instant>,
 }
 
 impl Follower {
@@ -79,6 +82,7 @@ impl Follower {
             adopted: false,
             synced: 0,
             completed: false,
+            unreadable: None,
         }
     }
 
@@ -102,6 +106,11 @@ impl Follower {
             self.reader = Some(reader);
         }
         Ok(true)
+    }
+
+    /// For how long it could not be opened; from now on, if this is the first time.
+    pub(super) fn unreadable_for(&mut self) -> Duration {
+        self.unreadable.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// Goes on at another offset.

@@ -13,7 +13,7 @@ use crate::changes::{
 };
 use crate::commitlog::{CommitLogPosition, SegmentStep};
 use crate::discover::Source;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorClass, Result};
 use crate::merge::TieBreak;
 use crate::output::manifest::write_json;
 use crate::output::state::{Phase, Status};
@@ -24,6 +24,7 @@ use super::adopt::adopted_end;
 use super::backups::{Backups, OpenBackup};
 use super::base::{StoredBase, open_source};
 use super::beginning::{Beginning, unseen};
+use super::clock_watch::ClockWatch;
 use super::follower::{Follower, Standing};
 use super::held::HeldMutations;
 use super::listing::{Found, SegmentDirs, SegmentFile};
@@ -43,6 +44,8 @@ const POLL: Duration = Duration::from_millis(50);
 const LIST: Duration = Duration::from_secs(1);
 /// Between two tries at mutations that are held, two looks at the space, two saves of positions without records.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How long a segment may be there with half a header before that is called damage.
+const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two watermarks, at least.
 const WATERMARK: Duration = Duration::from_secs(1);
 
@@ -98,12 +101,10 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         Base::Auto => Some(StoredBase::new(&source, options)),
     };
     let mut backups = Backups::default();
-    let mut translator = Translator::new(host, &source, &options.input, cdc_only, base)?;
+    let translator = Translator::new(host, &source, &options.input, cdc_only, base)?;
     if options.backups {
         backups.renew(&source, translator.tables(), options.input.read_mode, &state)?;
     }
-    // Also by the first run: one that was killed before it could save anything was not the first.
-    translator.tell_all();
     let dirs = dirs_of(options);
     let (wake, words) = Wake::new(dirs.paths());
     for words in &words {
@@ -126,6 +127,7 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         watermarks: Watermarks::new(options.sync_period, sees_all),
         beginning,
         flushed_to,
+        clock: ClockWatch::default(),
         space: SpaceWatch::new(options),
         report: TailReport::default(),
         started: Instant::now(),
@@ -194,6 +196,7 @@ struct Tail<'a> {
     beginning: Beginning,
     /// Where no segments are followed: what was flushed when the tail began.
     flushed_to: Option<LogPosition>,
+    clock: ClockWatch,
     space: SpaceWatch,
     report: TailReport,
     started: Instant,
@@ -237,7 +240,9 @@ impl Tail<'_> {
         }
         self.shipper.drain(&mut self.stored)?;
         self.settle()?;
-        for follower in self.followers.values().filter(|f| f.standing == Standing::Unclear) {
+        let told = |f: &&Follower| f.reader.is_none() && f.state.damaged;
+        let unclear = self.followers.values().filter(|f| f.standing == Standing::Unclear);
+        for follower in unclear.filter(|f| !told(f)) {
             self.events.file_warning(
                 &follower.file.path,
                 &format!(
@@ -330,6 +335,8 @@ impl Tail<'_> {
             return self.delete_if_told(&Follower::new(file.clone(), state));
         }
         state.live = file.found == Found::Live;
+        // Known from now on, also if this run ends before it is read: a gap in the ids is one that nobody saw.
+        self.state.set_segment(id, state.clone());
         self.followers.insert(id, Follower::new(file.clone(), state));
         Ok(())
     }
@@ -359,6 +366,9 @@ impl Tail<'_> {
     /// Goes through all segments once; false if there was nothing to read.
     fn pass(&mut self) -> Result<bool> {
         let began = clock::now().0;
+        if self.clock.was_put_back(began, Instant::now()) {
+            self.watermarks.forget_time();
+        }
         let ids: Vec<i64> = self.followers.keys().copied().collect();
         let mut behind = BTreeMap::new();
         let mut in_use = 0;
@@ -482,6 +492,7 @@ impl Tail<'_> {
     /// Ships what is left of an SSTable of a `backups` folder. It is read to its end before anything else: it does not change.
     fn ship_backup(&mut self, mut backup: OpenBackup) -> Result<()> {
         let sstable = backup.name.clone();
+        self.translator.begin_sstable();
         let object_start = |record| Position::Sstable { sstable: sstable.clone(), record };
         // Updates of this record and before are in objects.
         let mut shipped: Option<u64> = None;
@@ -540,12 +551,17 @@ impl Tail<'_> {
             self.vanished(follower.id(), &follower.state)?;
             return Ok(false);
         }
+        follower.standing = Standing::Unclear;
+        // A header that is being written, or a copy that somebody makes into the archive.
+        let may_pass = error.class() == ErrorClass::Corrupt && !follower.vanished;
+        if may_pass && follower.unreadable_for() < HEADER_PATIENCE {
+            return Ok(false);
+        }
         if !follower.state.damaged {
             self.events.warning(&error.to_string());
             self.report.damaged(error.to_string());
             follower.state.damaged = true;
         }
-        follower.standing = Standing::Unclear;
         Ok(false)
     }
 
@@ -572,7 +588,6 @@ impl Tail<'_> {
         let end = adopted_end(&*self.store, &change_object(self.host, start)?, start)?;
         if end.is_some() {
             self.report.adopted += 1;
-            self.translator.tell_all();
         }
         Ok(end)
     }
@@ -649,6 +664,7 @@ impl Tail<'_> {
         for id in done {
             if let Some(follower) = self.followers.remove(&id) {
                 self.report.segments += 1;
+                self.translator.forget_told(id);
                 self.delete_if_told(&follower)?;
             }
         }
@@ -679,6 +695,7 @@ impl Tail<'_> {
     /// Tries what is held once more: the schema may know it now.
     fn ship_held(&mut self) -> Result<()> {
         for mutation in self.held.all().to_vec() {
+            self.translator.forget_told(mutation.end.segment_id);
             let payload = self.held.payload(&mutation)?;
             let Translated::Records(records) =
                 self.translator.mutation(mutation.version, mutation.end, &payload)?

@@ -1,6 +1,6 @@
 //! From a mutation to the lines of its change records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,22 @@ use crate::rows::PartitionUpdate;
 use crate::schema::{Schema, TableId, TableMetadata, write_schema};
 
 use super::base::StoredBase;
+use super::schema_dirs::SchemaDirs;
 use super::tables::Tables;
 
 /// Cassandra logs a change of the schema before it flushes the tables that hold it: for this long after one has come by the
 /// disk is read again, at most once a [`RELOAD_PAUSE`].
 const RELOAD_FOR: Duration = Duration::from_secs(30);
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Objects that are read in the order in which they were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stream {
+    /// Those of a segment.
+    Segment(i64),
+    /// Those of the SSTable of a `backups` folder that is at hand.
+    Sstable,
+}
 
 /// What became of a mutation.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,8 +56,13 @@ pub(super) struct Translator {
     decoders: BTreeMap<LogVersion, MutationDecoder>,
     writer: ChangeRecordWriter,
     base: Option<StoredBase>,
-    /// Definitions that have changed and are to be told before the next record of their table.
-    changed: BTreeMap<TableId, Arc<TableMetadata>>,
+    /// Number of the definition of each table that is shipped, which is another one whenever it changes.
+    numbers: HashMap<TableId, u64>,
+    next_number: u64,
+    /// Numbers of the definitions that were told in each stream. Objects of different streams may be read in any order, so
+    /// each says by itself what its records need.
+    told: HashMap<Stream, HashMap<TableId, u64>>,
+    schema_dirs: SchemaDirs,
     dirty_until: Option<Instant>,
     last_reload: Option<Instant>,
     /// Things the user should know, since they were last taken.
@@ -64,7 +79,7 @@ impl Translator {
         base: Option<StoredBase>,
     ) -> Result<Self> {
         let (tables, words) = Tables::new(source, input, cdc_only)?;
-        Ok(Self {
+        let mut this = Self {
             host,
             input: input.clone(),
             cdc_only,
@@ -73,17 +88,35 @@ impl Translator {
             decoders: BTreeMap::new(),
             writer: ChangeRecordWriter::default(),
             base,
-            changed: BTreeMap::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            told: HashMap::new(),
+            schema_dirs: SchemaDirs::new(source, input),
             dirty_until: None,
             last_reload: None,
             words,
-        })
+        };
+        let ids: Vec<TableId> = this.tables.wanted().filter_map(|table| table.id).collect();
+        this.number(ids);
+        Ok(this)
     }
 
-    /// Tells the definition of each table before its next record: nobody knows what a run before this one had told.
-    pub(super) fn tell_all(&mut self) {
-        let wanted = self.tables.wanted().filter_map(|table| Some((table.id?, Arc::clone(table))));
-        self.changed.extend(wanted.collect::<Vec<_>>());
+    /// Gives the definitions of these tables a new number, so that they are told before the next record of their table.
+    fn number(&mut self, ids: Vec<TableId>) {
+        for id in ids {
+            self.next_number += 1;
+            self.numbers.insert(id, self.next_number);
+        }
+    }
+
+    /// Nothing more comes of this segment, or what was told in it is not known: a mutation that was held stands by itself.
+    pub(super) fn forget_told(&mut self, segment: i64) {
+        self.told.remove(&Stream::Segment(segment));
+    }
+
+    /// The next updates are those of another SSTable of a `backups` folder.
+    pub(super) fn begin_sstable(&mut self) {
+        self.told.remove(&Stream::Sstable);
     }
 
     /// The tables that are shipped.
@@ -116,8 +149,7 @@ impl Translator {
             Err(_) => true,
         };
         // The definition may be newer than what we know.
-        if unclear && self.reload_is_worth_it() {
-            self.reload()?;
+        if unclear && self.reload_is_worth_it() && self.reload()?.is_some() {
             decoded = self.decode(version, payload);
         }
         let mutation = match decoded {
@@ -158,9 +190,13 @@ impl Translator {
 
     /// Writes the records of `updates`, which stand at `position`: definitions that changed, stored rows, changes.
     fn write(&mut self, position: Position, updates: &[&PartitionUpdate]) -> Result<()> {
+        let stream = match &position {
+            Position::Log(at) => Stream::Segment(at.segment),
+            Position::Sstable { .. } => Stream::Sstable,
+        };
         self.writer.begin(&Origin { host_id: self.host, position });
         for update in updates {
-            self.tell_definition(&update.table);
+            self.tell_definition(stream, &update.table);
         }
         if let Some(base) = &mut self.base {
             for update in updates {
@@ -175,7 +211,7 @@ impl Translator {
         Ok(())
     }
 
-    /// Reads the schema anew and gives what was read to `with`.
+    /// Reads the schema anew, if there may be another one, and gives what was read to `with`.
     pub(super) fn refresh(
         &mut self,
         with: impl FnOnce(&Source, &Tables) -> Result<()>,
@@ -205,10 +241,19 @@ impl Translator {
         decoder.decode(payload, &|id| tables.get(id))
     }
 
-    fn tell_definition(&mut self, table: &Arc<TableMetadata>) {
-        let Some(changed) = table.id.and_then(|id| self.changed.remove(&id)) else { return };
-        let cql = write_schema(&self.schema, &|candidate| candidate.id == changed.id);
-        self.writer.schema(&changed, &cql);
+    fn tell_definition(&mut self, stream: Stream, table: &Arc<TableMetadata>) {
+        let Some(id) = table.id else { return };
+        let Some(&number) = self.numbers.get(&id) else { return };
+        let told = self.told.entry(stream).or_default();
+        if told.insert(id, number) == Some(number) {
+            return;
+        }
+        let known = self.schema.tables().any(|candidate| candidate.id == Some(id));
+        // One that was dropped is in the schema no more; what was told of it before holds.
+        if known {
+            let cql = write_schema(&self.schema, &|candidate| candidate.id == Some(id));
+            self.writer.schema(table, &cql);
+        }
     }
 
     /// Tells of truncations, and notes changes of the schema.
@@ -238,24 +283,25 @@ impl Translator {
         self.last_reload.is_none_or(|at| at.elapsed() >= RELOAD_PAUSE)
     }
 
-    /// Reads the definitions anew.
+    /// Reads the definitions anew, if there may be others; returns what was read.
     fn reload(&mut self) -> Result<Option<Source>> {
         self.last_reload = Some(Instant::now());
+        if !self.schema_dirs.have_changed() {
+            return Ok(None);
+        }
         let source = match Source::open(&self.input, clock::now().seconds()) {
             Ok(source) => source,
             // SSTables of the schema may be compacted away under our hands: what is known holds until the next look.
             Err(error) => {
                 self.words.push(format!("the schema cannot be read anew: {error}"));
+                self.schema_dirs.were_not_read();
                 return Ok(None);
             }
         };
+        self.schema_dirs.renew(&source, &self.input);
         let changes = self.tables.renew(&source, &self.input, self.cdc_only)?;
         self.schema = source.schema.clone();
-        for table in changes.changed {
-            if let Some(id) = table.id {
-                self.changed.insert(id, table);
-            }
-        }
+        self.number(changes.changed.iter().filter_map(|table| table.id).collect());
         if let Some(base) = &mut self.base {
             base.renew(&source);
         }

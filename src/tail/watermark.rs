@@ -67,6 +67,12 @@ impl Watermarks {
         self.candidate = Some(Candidate { time, positions, end });
     }
 
+    /// The clock was put back: what was promised by one that was ahead is not true of writes that get their times from now on.
+    pub(super) fn forget_time(&mut self) {
+        self.published = None;
+        self.candidate = None;
+    }
+
     /// The watermark to publish now, if there is one that is newer than the last and `pause` has gone by.
     pub(super) fn due<'f>(
         &mut self,
@@ -98,5 +104,23 @@ impl Watermarks {
         self.published_at = Some(Instant::now());
         self.published = Some(found);
         Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_holds_on_unless_the_clock_is_put_back() {
+        let mut marks = Watermarks::new(Duration::from_secs(10), true);
+        let published = |marks: &mut Watermarks, began| {
+            marks.passed(began, std::iter::empty());
+            marks.due(Duration::ZERO, std::iter::empty()).unwrap().time
+        };
+        assert_eq!(published(&mut marks, 4_600_000), 4_599_000);
+        assert_eq!(published(&mut marks, 4_599_500), 4_599_000);
+        marks.forget_time();
+        assert_eq!(published(&mut marks, 1_000_000), 999_000);
     }
 }

@@ -58,7 +58,8 @@ TOPOLOGIES = {
 class Ring:
     """The nodes under one directory. Use as a context manager: leaving it kills them."""
 
-    def __init__(self, line: Line, topology: Topology, directory: Path) -> None:
+    def __init__(self, line: Line, topology: Topology, directory: Path, more: dict[str, Any] | None = None) -> None:
+        """`more`: settings of cassandra.yaml."""
         self.line = line
         self.topology = topology
         # Whatever a node missed it stays without.
@@ -67,6 +68,7 @@ class Ring:
                     "prepared_statements_cache_size_mb": 64}
         if line.number >= (3, 11):
             settings["cdc_enabled"] = False
+        settings |= more or {}
         self.nodes = [
             Node(line, directory / f"node{i + 1}", dict(settings), "512m", address, 7201 + i, ADDRESSES[0], topology.places[i])
             for i, address in enumerate(ADDRESSES)

@@ -61,7 +61,7 @@ fn may_hold(cql_type: &str, names: &[&str]) -> bool {
 }
 
 /// Equal, but for the digits of floats and the spelling of addresses.
-fn same(cql_type: &str, expected: &Json, got: &Json) -> bool {
+pub(crate) fn same(cql_type: &str, expected: &Json, got: &Json) -> bool {
     match (expected, got) {
         (Json::Array(a), Json::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(cql_type, a, b))
@@ -99,31 +99,44 @@ fn same_float(cql_type: &str, a: &str, b: &str) -> bool {
     may_hold(cql_type, &["double"]) && double() || may_hold(cql_type, &["float"]) && float()
 }
 
-struct Tally {
-    rows: usize,
-    cells: usize,
-    different: Vec<String>,
+/// What was compared.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) rows: usize,
+    pub(crate) cells: usize,
+    pub(crate) different: Vec<String>,
 }
 
-fn lines(text: &str) -> impl Iterator<Item = Json> {
+/// The documents of a file of lines.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = Json> {
     text.split('\n').filter(|line| !line.is_empty()).map(Json::parse)
 }
 
-fn compare_table(corpus: &Path, output: &Path, table: &Json, tally: &mut Tally) {
+/// Cassandra's answer about a table of a corpus.
+pub(crate) fn answer(corpus: &Path, table: &Json) -> Vec<Json> {
+    let path = corpus.join(table.get("answers").unwrap().text());
+    lines(&std::fs::read_to_string(path).unwrap()).collect()
+}
+
+/// The rows that an extract wrote of a table of a corpus.
+pub(crate) fn extracted(output: &Path, table: &Json) -> Vec<Json> {
     let text = |name: &str| table.get(name).unwrap().text().to_owned();
-    let name = format!("{}.{}", text("keyspace"), text("table"));
-    let expected: Vec<Json> =
-        lines(&std::fs::read_to_string(corpus.join(text("answers"))).unwrap()).collect();
     let directory = output.join(text("keyspace")).join(text("table"));
     let mut files: Vec<PathBuf> = match std::fs::read_dir(&directory) {
         Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
         Err(_) => Vec::new(),
     };
     files.sort();
-    let got: Vec<Json> = files
+    files
         .iter()
         .flat_map(|f| lines(&std::fs::read_to_string(f).unwrap()).collect::<Vec<_>>())
-        .collect();
+        .collect()
+}
+
+/// Compares rows with the answer, in its order.
+pub(crate) fn compare_rows(table: &Json, expected: &[Json], got: &[Json], tally: &mut Tally) {
+    let text = |name: &str| table.get(name).unwrap().text().to_owned();
+    let name = format!("{}.{}", text("keyspace"), text("table"));
     if expected.len() != got.len() {
         tally.different.push(format!(
             "{name}: {} rows expected, {} found",
@@ -132,7 +145,7 @@ fn compare_table(corpus: &Path, output: &Path, table: &Json, tally: &mut Tally) 
         ));
     }
     let columns = table.get("columns").unwrap().members();
-    for (n, (expected, got)) in expected.iter().zip(&got).enumerate() {
+    for (n, (expected, got)) in expected.iter().zip(got).enumerate() {
         tally.rows += 1;
         for (column, cql_type) in columns {
             tally.cells += 1;
@@ -181,9 +194,10 @@ fn compare_corpus(corpus: &Path) -> Tally {
         command.arg("-t").arg(format!("{}.{}", text("keyspace"), text("table")));
     }
     run(command, 0);
-    let mut tally = Tally { rows: 0, cells: 0, different: Vec::new() };
+    let mut tally = Tally::default();
     for table in tables {
-        compare_table(corpus, &output.path().join("out"), table, &mut tally);
+        let got = extracted(&output.path().join("out"), table);
+        compare_rows(table, &answer(corpus, table), &got, &mut tally);
     }
     tally
 }

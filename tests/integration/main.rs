@@ -31,5 +31,6 @@ mod skipped;
 mod status;
 mod stopped;
 mod support;
+mod tail;
 mod unflushed;
 mod verify;
