@@ -183,6 +183,7 @@ fn pause(how_long: Duration, cancel: &AtomicI32) -> bool {
 
 fn tie_break_text(rule: TieBreak) -> &'static str {
     match rule {
+        TieBreak::Until22 => "2.2",
         TieBreak::Until311 => "3.11",
         TieBreak::From40 => "4.0",
     }
