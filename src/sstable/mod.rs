@@ -1,9 +1,11 @@
-//! SSTables: Data.db and the files beside it, as Cassandra 2.1 to 5.0 writes them in the BIG format (`ka` to `oa`, and `jb` of 2.0).
+//! SSTables: Data.db and the files beside it, as Cassandra 2.1 to 5.0 writes them in the BIG format (`ka` to `oa`, and
+//! `jb` of 2.0) and in the BTI format (`da`).
 //!
 //! A table directory holds files named `<version>-<id>-<format>-<component>`. A [`Descriptor`] is everything but the
 //! component; [`Descriptor::path`] adds it.
 
 pub mod big;
+pub mod bti;
 mod clustering_bytes;
 mod component;
 pub mod compression;
@@ -14,6 +16,7 @@ mod filter;
 mod key_range;
 mod legacy_rows;
 mod partitioner;
+mod positions;
 mod read_rate;
 mod reader;
 mod scanner;
@@ -33,7 +36,7 @@ pub use filter::Filter;
 pub use key_range::recorded_token_range;
 pub use partitioner::Partitioner;
 pub use read_rate::ReadRate;
-pub use reader::{PartitionPosition, SstableReader};
+pub use reader::{PartitionPosition, RowIndexPlace, SstableReader};
 pub use scanner::{ScanState, SstableScanner};
 pub use stream::{LargeRows, WorkerRows};
 pub use toc::Toc;

@@ -6,12 +6,16 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Json, LEGACY_LINES, LINES, cassport, repository, run};
+use crate::support::{BTI_LINE, Json, LEGACY_LINES, LINES, cassport, repository, run};
 
 /// All corpora, regressions included.
 fn corpora() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        LEGACY_LINES.iter().chain(&LINES).map(|line| repository("testdata").join(line)).collect();
+    let mut found: Vec<PathBuf> = LEGACY_LINES
+        .iter()
+        .chain(&LINES)
+        .chain([&BTI_LINE])
+        .map(|line| repository("testdata").join(line))
+        .collect();
     let kept = std::fs::read_dir(repository("testdata/regressions")).unwrap();
     found.extend(kept.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
     found.sort();
