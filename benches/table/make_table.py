@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Makes a large Cassandra data directory to measure with.
 
-  make_table.py --out DIR --gib N --shape wide|five|onepart|tiny
+  make_table.py --out DIR --gib N --shape wide|five|onepart|tiny [--format nb|da]
 
   wide     13 columns (3 key, 8 simple, a set and a map), some 650 bytes and 15 cells a row, 12.5 rows a partition, one SSTable
   five     the rows of wide, their columns spread and overwritten over five SSTables
   onepart  rows like those of wide in a single partition
   tiny     23 bytes and one cell a row, 1000 rows a partition
 
-DIR gets `data` (what `--data-dir` takes: the table and its schema, as Cassandra 5.0 wrote them in format nb, LZ4, 16 KiB
-chunks) and `table.json` (what was made). The same N and shape give the same rows. Needs JDK 17, Maven for the first run, and the
+DIR gets `data` (what `--data-dir` takes: the table and its schema, as Cassandra 5.0 wrote them in format nb or da (BTI), LZ4,
+16 KiB chunks) and `table.json` (what was made). The same N and shape give the same rows. Needs JDK 17, Maven for the first run, and the
 packages of testdata/gen/requirements.txt.
 """
 
@@ -32,6 +32,8 @@ import node  # noqa: E402
 
 LINE = node.LINES["5.0"]
 KEYSPACE = "bench"
+# What makes a node write SSTables of a version.
+FORMATS = {"nb": {"mode": "CASSANDRA_4", "selected": "big"}, "da": {"mode": "NONE", "selected": "bti"}}
 # Compaction only when told to: several SSTables must stay several. Grace as long as it gets: the written deletions are old.
 OPTIONS = (
     "compression = {'class': 'LZ4Compressor', 'chunk_length_in_kb': 16}"
@@ -81,14 +83,15 @@ def write_sstables(shape: str, rows: int, configuration: Path, scratch: Path) ->
     return int(written), int(partitions)
 
 
-def move_sstables(scratch: Path, target: Path) -> int:
+def move_sstables(scratch: Path, target: Path, version: str) -> int:
     """Moves the written SSTables into a table directory, numbered through."""
     number = 0
-    for data in sorted((scratch / "sstables").glob("*/nb-*-big-Data.db"), key=lambda p: (int(p.parent.name), int(p.name.split("-")[1]))):
+    kind = FORMATS[version]["selected"]
+    for data in sorted((scratch / "sstables").glob(f"*/{version}-*-{kind}-Data.db"), key=lambda p: (int(p.parent.name), int(p.name.split("-")[1]))):
         number += 1
         prefix = data.name.removesuffix("Data.db")
         for component in data.parent.glob(f"{prefix}*"):
-            component.rename(target / f"nb-{number}-big-{component.name.removeprefix(prefix)}")
+            component.rename(target / f"{version}-{number}-{kind}-{component.name.removeprefix(prefix)}")
     return number
 
 
@@ -103,10 +106,13 @@ def uncompressed_length(info: Path) -> int:
     return struct.unpack_from(">Q", data, at + 8)[0]
 
 
-def make(shape: str, gib: float, out: Path, scratch: Path) -> dict[str, object]:
+def make(shape: str, gib: float, version: str, out: Path, scratch: Path) -> dict[str, object]:
     create, bytes_per_row = SHAPES[shape]
     rows = max(1, round(gib * 2**30 / bytes_per_row))
-    settings = {"storage_compatibility_mode": "CASSANDRA_4", "column_index_size_in_kb": 4, "compaction_throughput_mb_per_sec": 0}
+    settings = {
+        "storage_compatibility_mode": FORMATS[version]["mode"], "sstable": {"selected_format": FORMATS[version]["selected"]},
+        "column_index_size_in_kb": 4, "compaction_throughput_mb_per_sec": 0,
+    }
     server = node.Node(LINE, scratch / "node", settings)
     with server:
         session = server.session()
@@ -121,7 +127,7 @@ def make(shape: str, gib: float, out: Path, scratch: Path) -> dict[str, object]:
     started = time.monotonic()
     rows, partitions = write_sstables(shape, rows, server.directory / "conf/cassandra.yaml", scratch)
     seconds = time.monotonic() - started
-    count = move_sstables(scratch, directory)
+    count = move_sstables(scratch, directory, version)
     if shape == "onepart" and count > 1:
         with server:
             server.control("compact", KEYSPACE, table)
@@ -134,7 +140,7 @@ def make(shape: str, gib: float, out: Path, scratch: Path) -> dict[str, object]:
     infos, datas = sorted(files.glob("*-CompressionInfo.db")), list(files.glob("*-Data.db"))
     uncompressed = sum(map(uncompressed_length, infos))
     return {
-        "shape": shape, "table": f"{KEYSPACE}.{table}", "rows": rows, "partitions": partitions, "sstables": len(datas),
+        "shape": shape, "format": version, "table": f"{KEYSPACE}.{table}", "rows": rows, "partitions": partitions, "sstables": len(datas),
         "uncompressedBytes": uncompressed, "ratio": round(sum(d.stat().st_size for d in datas) / uncompressed, 3),
         "bytesPerRow": round(uncompressed / rows, 1), "secondsToWrite": round(seconds, 1),
     }
@@ -145,6 +151,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--gib", type=float, default=1.0)
     parser.add_argument("--shape", choices=SHAPES, required=True)
+    parser.add_argument("--format", choices=FORMATS, default="nb")
     parser.add_argument("--address", help="loopback address of the node that makes the schema, if 127.0.0.1 is taken")
     arguments = parser.parse_args()
     if arguments.address:
@@ -154,7 +161,7 @@ def main() -> None:
     shutil.rmtree(out / "data", ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=out) as scratch:
-        made = make(arguments.shape, arguments.gib, out, Path(scratch))
+        made = make(arguments.shape, arguments.gib, arguments.format, out, Path(scratch))
     (out / "table.json").write_text(json.dumps(made, indent=1) + "\n")
     print(json.dumps(made))
 

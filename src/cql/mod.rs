@@ -1,10 +1,14 @@
-//! CQL types: their model, the two syntaxes they are written in, the order of their values.
+//! CQL types: their model, the two syntaxes they are written in, the order of their values, also as bytes that have it.
 
+mod byte_comparable;
 mod compare;
 mod literal;
 mod type_string;
 mod types;
 
+pub use byte_comparable::{
+    NEXT_COMPONENT, NotByteComparable, TERMINATOR, write_byte_comparable, write_escaped,
+};
 pub use compare::compare_values;
 pub use literal::encode_literal;
 pub(crate) use type_string::write_identifier;

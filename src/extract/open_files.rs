@@ -5,7 +5,7 @@ use crate::io::ReadMode;
 
 /// Summary.db; what is mapped needs no descriptor.
 const PER_MAPPED_SSTABLE: u64 = 1;
-/// Data.db, Index.db, Summary.db.
+/// Data.db, Index.db, Summary.db; of BTI Data.db, Partitions.db, Rows.db.
 const PER_READ_SSTABLE: u64 = 3;
 /// Linux allows a process 65,530 maps unless told otherwise, and an SSTable has three; then files are read.
 const MAPPED_SSTABLES: u64 = 20_000;

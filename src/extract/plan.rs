@@ -123,7 +123,7 @@ impl Plan {
 pub(crate) enum Purpose {
     /// To be extracted.
     Extract,
-    /// To be planned with: nothing of Data.db is read.
+    /// To be planned with: nothing of Data.db is read but, of BTI, keys at borders.
     Forecast,
 }
 

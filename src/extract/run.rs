@@ -396,13 +396,16 @@ fn check_joints(table: &TablePlan, result: &TableResult) -> Result<()> {
         for (range, extent) in ranges.clone().zip(extents).chain([last]) {
             let (up_to, expected) = std::mem::replace(&mut before, (range.end, extent.1));
             if up_to == range.start && extent.0 != expected {
-                let path = reader.descriptor().path(crate::sstable::Component::Index);
+                let descriptor = reader.descriptor();
+                let path = descriptor.path(descriptor.format.index_component());
                 let words =
                     format!("it leads past the data from offset {expected} to {}", extent.0);
-                return Err(crate::error::DecodeError::invalid(words, expected).in_file(&path).map_damage(|d| {
-                    d.table = Some(table.job.name.clone());
-                    d.hint = Some("move Index.db and Summary.db of this SSTable away: they are not needed".into());
-                }));
+                return Err(crate::error::DecodeError::invalid(words, expected)
+                    .in_file(&path)
+                    .map_damage(|d| {
+                        d.table = Some(table.job.name.clone());
+                        d.hint = Some(descriptor.format.index_hint().into());
+                    }));
             }
         }
     }

@@ -11,6 +11,10 @@ pub enum Component {
     Index,
     /// Summary.db: a sample of Index.db.
     Summary,
+    /// Partitions.db: the trie of partition keys of the BTI format.
+    Partitions,
+    /// Rows.db: the row indexes of the BTI format.
+    Rows,
     /// Statistics.db: statistics and the serialization header.
     Statistics,
     /// CompressionInfo.db: where the chunks of Data.db are.
@@ -25,7 +29,7 @@ pub enum Component {
     Toc,
     /// A file of an index attached to the SSTable (SASI `SI_…`, SAI `SAI+…`), by its name.
     SecondaryIndex(String),
-    /// A file that Cassandra's readers of the BIG format do not know, by its name.
+    /// A file that Cassandra's readers do not know, by its name.
     Other(String),
 }
 
@@ -36,6 +40,8 @@ impl Component {
             Self::Data => "Data.db",
             Self::Index => "Index.db",
             Self::Summary => "Summary.db",
+            Self::Partitions => "Partitions.db",
+            Self::Rows => "Rows.db",
             Self::Statistics => "Statistics.db",
             Self::CompressionInfo => "CompressionInfo.db",
             Self::Filter => "Filter.db",
@@ -52,6 +58,8 @@ impl Component {
             "Data.db" => Self::Data,
             "Index.db" => Self::Index,
             "Summary.db" => Self::Summary,
+            "Partitions.db" => Self::Partitions,
+            "Rows.db" => Self::Rows,
             "Statistics.db" => Self::Statistics,
             "CompressionInfo.db" => Self::CompressionInfo,
             "Filter.db" => Self::Filter,
@@ -83,6 +91,8 @@ mod tests {
             "Data.db",
             "Index.db",
             "Summary.db",
+            "Partitions.db",
+            "Rows.db",
             "Statistics.db",
             "CompressionInfo.db",
             "Filter.db",

@@ -1,7 +1,7 @@
 //! File names of SSTables.
 //!
 //! ```text
-//! <version>-<id>-<format>-<component>          3.0 and later, here: nb-42-big-Data.db
+//! <version>-<id>-<format>-<component>          3.0 and later, here: nb-42-big-Data.db, da-42-bti-Data.db
 //! <version>-<id>-big-<component>               2.2, with "tmp-" or "tmplink-" before it while unfinished
 //! <keyspace>-<table>-<version>-<id>-<component>  2.1 and older, the same before the version
 //! ```
@@ -191,12 +191,14 @@ impl Descriptor {
             let temporary = !head.is_empty();
             let Some(parsed) = Component::parse(component) else { return Ok(None) };
             return match (Version::parse(version), *format) {
-                (Ok(version), "big") if !temporary && !version.has_table_in_file_name() => {
+                (Ok(version), format)
+                    if format == version.format().name()
+                        && !temporary
+                        && !version.has_table_in_file_name() =>
+                {
                     let directory = path.parent().unwrap_or(Path::new("")).to_path_buf();
-                    Ok(Some((
-                        Self { directory, version, id, format: Format::Big, table_in_name: None },
-                        parsed,
-                    )))
+                    let format = version.format();
+                    Ok(Some((Self { directory, version, id, format, table_in_name: None }, parsed)))
                 }
                 (Ok(read), "big") if temporary && read.has_atoms() => {
                     Err(unsupported(version, id, component, temporary, UNFINISHED))
@@ -287,6 +289,12 @@ mod tests {
                 Component::Statistics,
             ),
             (
+                "da-3gsm_0lob_1zdg02we44my8dy25w-bti-Rows.db",
+                Version::Da,
+                SstableId::Uuid { ticks: 0x1f0_7362_ddc7_bf50, low: 0xbeaf_3829_db28_2c74 },
+                Component::Rows,
+            ),
+            (
                 "nb-7-big-SAI+aa+ix+Meta.db",
                 Version::Nb,
                 SstableId::Sequence(7),
@@ -337,7 +345,8 @@ mod tests {
     #[test]
     fn sstables_of_other_formats_are_named_as_such() {
         for (name, version, temporary, word) in [
-            ("da-1-bti-Data.db", "da", false, "BTI"),
+            ("da-1-big-Data.db", "da", false, "together"),
+            ("ea-1-bti-Data.db", "ea", false, "after"),
             ("tmp-la-1-big-Data.db", "la", true, "not finished"),
             ("ks-table.idx-tmplink-ka-12-Index.db", "ka", true, "not finished"),
             ("ks-t-ic-1-Data.db", "ic", false, "2.0"),

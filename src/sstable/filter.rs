@@ -99,6 +99,7 @@ fn read_header(bytes: &[u8], file_len: u64) -> Result<(u32, i64), DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sstable::Format;
     use crate::sstable::big::PrimaryIndex;
     use crate::sstable::fixtures::sstables;
     use crate::sstable::stats::Statistics;
@@ -147,7 +148,8 @@ mod tests {
     #[test]
     fn real_filters_know_all_keys_of_their_indexes() {
         let (mut asked, mut known) = (0, 0);
-        for descriptor in sstables() {
+        // Tries have no whole keys.
+        for descriptor in sstables().into_iter().filter(|found| found.format == Format::Big) {
             let path = descriptor.path(Component::Statistics);
             let validation = Statistics::read(&path, descriptor.version).unwrap().validation;
             let index =

@@ -1,14 +1,16 @@
 //! The first and the last key of an SSTable that may be too damaged to be opened.
 
 use super::big::{PrimaryIndex, Summary};
+use super::bti::PartitionIndex;
 use super::stats::Statistics;
-use super::{Component, Descriptor};
+use super::{Component, Descriptor, Format};
 use crate::dht::{Partitioner, Token, TokenRange};
 use crate::error::Result;
 use crate::io::ReadMode;
 
-/// The tokens of an SSTable, as far as what is readable of its index tells: Index.db, read to its end, with
-/// Summary.db, or either of them where the other is missing. All tokens where they are damaged or do not agree.
+/// The tokens of an SSTable, as far as what is readable of its index tells: Index.db, read to its end, with Summary.db, or either
+/// of them where the other is missing; of BTI Partitions.db, read to its end, with Rows.db. All tokens where they are damaged or
+/// do not agree.
 pub fn recorded_token_range(descriptor: &Descriptor) -> TokenRange {
     // What cannot be read does not say it; then it is the one that nearly all have.
     let partitioner = Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)
@@ -27,6 +29,9 @@ pub fn recorded_token_range(descriptor: &Descriptor) -> TokenRange {
 type Keys = Option<(Vec<u8>, Vec<u8>)>;
 
 fn recorded_keys(descriptor: &Descriptor, partitioner: &Partitioner) -> Result<Keys> {
+    if descriptor.format == Format::Bti {
+        return recorded_in_trie(descriptor, partitioner);
+    }
     let Some(index) = PrimaryIndex::open(descriptor, partitioner, ReadMode::Read)? else {
         let summary = Summary::open(descriptor)?;
         return Ok(summary.map(|s| (s.first_key().to_vec(), s.last_key().to_vec())));
@@ -48,18 +53,51 @@ fn recorded_keys(descriptor: &Descriptor, partitioner: &Partitioner) -> Result<K
     Ok(first.map(|first| (first, last)))
 }
 
+fn recorded_in_trie(descriptor: &Descriptor, partitioner: &Partitioner) -> Result<Keys> {
+    // How long the data is, only Data.db can tell, and that may be what is damaged.
+    let opened = PartitionIndex::open(descriptor, partitioner, u64::MAX, ReadMode::Read)?;
+    let Some(index) = opened else { return Ok(None) };
+    let (first, last) = (index.first_key().to_vec(), index.last_key().to_vec());
+    let statistics =
+        Statistics::read(&descriptor.path(Component::Statistics), descriptor.version).ok();
+    let recorded = statistics.and_then(|s| s.stats.key_range);
+    if recorded.is_some_and(|recorded| recorded != (first.clone(), last.clone())) {
+        return Ok(None);
+    }
+    let mut partitions = index.partitions();
+    let mut before = None;
+    while let Some(found) = partitions.next_partition()? {
+        if before.is_none() && !index.may_be(&found, &first) {
+            return Ok(None);
+        }
+        before = Some(found);
+    }
+    let ends = before.is_some_and(|found| index.may_be(&found, &last));
+    Ok((ends && partitions.count() == index.partition_count()).then_some((first, last)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::sstable::fixtures;
+    use std::path::PathBuf;
 
-    /// A copy of an SSTable of the corpora without the named components; what is recorded of its tokens.
+    use super::*;
+
     fn range_without(absent: &[&str], change: impl Fn(&str, &mut Vec<u8>)) -> TokenRange {
+        range_in("4.1", absent, change)
+    }
+
+    /// A copy of an SSTable of a corpus without the named components; what is recorded of its tokens.
+    fn range_in(line: &str, absent: &[&str], change: impl Fn(&str, &mut Vec<u8>)) -> TokenRange {
         let scratch = tempfile::tempdir().unwrap();
-        let original = fixtures::sstables()
-            .into_iter()
-            .find(|d| d.directory.to_string_lossy().contains("testdata/4.1/data/shop/orders-"))
-            .unwrap();
+        let corpus = format!("{}/testdata/{line}/data/shop", env!("CARGO_MANIFEST_DIR"));
+        let mut folders = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path());
+        let is_orders = |folder: &PathBuf| folder.to_string_lossy().contains("/data/shop/orders-");
+        let folder = folders.find(is_orders).unwrap();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let data = files.iter().find(|path| path.to_string_lossy().ends_with("-Data.db"));
+        let original = Descriptor::parse(data.unwrap()).unwrap().unwrap().0;
         for entry in std::fs::read_dir(&original.directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -104,5 +142,30 @@ mod tests {
             }
         });
         assert_eq!(other_last_key, TokenRange::ALL);
+    }
+
+    #[test]
+    fn a_trie_tells_the_range_while_all_of_it_is_there() {
+        let whole = range_in("5.0-bti", &[], |_, _| {});
+        assert_ne!(whole, TokenRange::ALL);
+        assert!(whole.start < whole.end);
+        for absent in ["Data.db", "CompressionInfo.db", "Statistics.db", "Filter.db"] {
+            assert_eq!(range_in("5.0-bti", &[absent], |_, _| {}), whole, "{absent}");
+        }
+        for absent in ["Partitions.db", "Rows.db"] {
+            assert_eq!(range_in("5.0-bti", &[absent], |_, _| {}), TokenRange::ALL, "{absent}");
+        }
+        let without = |bit: usize| {
+            range_in("5.0-bti", &["Statistics.db"], |name, bytes| {
+                if name.ends_with("Partitions.db") {
+                    let len = bytes.len();
+                    bytes[len - 1 - bit / 8] ^= 1 << (bit % 8);
+                }
+            })
+        };
+        // Whatever of the footer is wrong, and the number of partitions and the keys without Statistics.db too.
+        for bit in 0..8 * 28 {
+            assert_eq!(without(bit), TokenRange::ALL, "bit {bit}");
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! One SSTable, opened: everything a scan needs to know besides where to begin.
+//! One SSTable, opened: everything a scan needs to know besides where to begin (`positions`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::dht::{Partitioner, Token};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
@@ -13,11 +13,12 @@ use crate::rows::legacy::LegacyLayout;
 use crate::schema::TableMetadata;
 
 use super::big::{PrimaryIndex, RowIndexLocation};
+use super::bti::{PartitionIndex, TrieIndexEntry};
 use super::compression::DataChunks;
-use super::cursor::RowCursor;
+use super::positions::Samples;
 use super::stats::Statistics;
-use super::stream::{DataStream, LargeRows, WorkerRows};
-use super::{Component, Descriptor};
+use super::stream::DataStream;
+use super::{Component, Descriptor, Format};
 
 /// Where a partition begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +40,21 @@ pub(super) enum RowFormat {
     Atoms(Arc<LegacyLayout>),
 }
 
-/// What stands in for a missing Index.db: a partition every [`SstableReader::SAMPLE`] bytes.
-type Samples = Vec<PartitionPosition>;
+/// Where the index of the rows of a large partition is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowIndexPlace {
+    /// In Index.db.
+    Big(RowIndexLocation),
+    /// In Rows.db.
+    Bti(TrieIndexEntry),
+}
+
+/// What leads from keys to partitions.
+#[derive(Debug)]
+pub(super) enum KeyIndex {
+    Big(PrimaryIndex),
+    Bti(PartitionIndex),
+}
 
 /// An open SSTable (`SSTableReader`).
 #[derive(Debug)]
@@ -50,35 +64,59 @@ pub struct SstableReader {
     chunks: Arc<DataChunks>,
     rows: RowFormat,
     unknown: Vec<UnknownColumn>,
-    index: Option<PrimaryIndex>,
-    samples: Samples,
+    pub(super) index: Option<KeyIndex>,
+    /// What stands in for an index that is not there or, of BTI, damaged.
+    pub(super) samples: OnceLock<Samples>,
+    /// It is not to be planned with, but to be read.
+    may_read_data: bool,
 }
 
 impl SstableReader {
-    /// Bytes between the partitions that are remembered when there is no Index.db.
-    const SAMPLE: u64 = 1 << 20;
-
     /// Opens the SSTable as one of `table`. Its files are held from now on: mapped, or by a descriptor each.
     pub fn open(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
         let mut reader = Self::open_data(descriptor, table, mode)?;
-        reader.index = PrimaryIndex::open(descriptor, reader.partitioner(), mode)?;
+        reader.open_index(mode)?;
         if reader.index.is_none() {
-            tracing::info!(sstable = %descriptor.path(Component::Data).display(), "no Index.db, reading Data.db once to find partitions");
-            reader.samples = reader.sample()?;
+            tracing::info!(sstable = %descriptor.path(Component::Data).display(), "no {}, reading Data.db once to find partitions", descriptor.format.index_names());
+            reader.sample_once()?;
         }
         Ok(reader)
     }
 
-    /// Opens the SSTable to plan with it: nothing of Data.db is read. What only that could tell is not known then: where
-    /// partitions are without Index.db, and how a dropped column that could be either was stored.
+    /// Opens the SSTable to plan with it: nothing of Data.db is read but, of BTI, the keys that are asked for. What only the rest
+    /// could tell is not known then: where partitions are without an index, and how a dropped column that could be either was
+    /// stored.
     pub fn open_to_plan(
         descriptor: &Descriptor,
         table: &TableMetadata,
         mode: ReadMode,
     ) -> Result<Self> {
         let mut reader = Self::open_unread(descriptor, table, mode)?;
-        reader.index = PrimaryIndex::open(descriptor, reader.partitioner(), mode)?;
+        reader.may_read_data = false;
+        reader.open_index(mode)?;
         Ok(reader)
+    }
+
+    fn open_index(&mut self, mode: ReadMode) -> Result<()> {
+        let descriptor = &self.descriptor;
+        let opened = match descriptor.format {
+            Format::Big => PrimaryIndex::open(descriptor, self.partitioner(), mode)
+                .map(|index| index.map(KeyIndex::Big)),
+            Format::Bti => {
+                let data_len = self.chunks.data_len();
+                PartitionIndex::open(descriptor, self.partitioner(), data_len, mode)
+                    .map(|index| index.map(KeyIndex::Bti))
+            }
+        };
+        self.index = match opened {
+            // What is not needed must not stand in the way.
+            Err(error) if self.is_trie_damage(&error) => {
+                self.warn_of_trie(&error);
+                None
+            }
+            other => other?,
+        };
+        Ok(())
     }
 
     /// Opens Data.db and what its rows are decoded with, as if there were no index: for [`super::DataWalk`].
@@ -119,7 +157,8 @@ impl SstableReader {
             rows,
             unknown,
             index: None,
-            samples: Samples::new(),
+            samples: OnceLock::new(),
+            may_read_data: true,
         })
     }
 
@@ -161,140 +200,30 @@ impl SstableReader {
         }
     }
 
+    /// False if it was opened to plan with it.
+    pub(super) fn may_read_data(&self) -> bool {
+        self.may_read_data
+    }
+
     /// Columns that the schema does not know.
     pub fn unknown_columns(&self) -> &[UnknownColumn] {
         &self.unknown
     }
 
-    /// True if Index.db is there.
-    pub fn has_index(&self) -> bool {
-        self.index.is_some()
-    }
-
-    /// The partition with this key, and where Index.db has the index of its rows, if it is large.
-    pub fn locate(
-        &self,
-        key: &[u8],
-    ) -> Result<Option<(PartitionPosition, Option<RowIndexLocation>)>> {
-        let token = self.token(key);
-        let at = |offset| PartitionPosition { token, key: key.to_vec(), offset };
-        if let Some(index) = &self.index {
-            let found = index.lookup(key)?;
-            return Ok(found.map(|(offset, rows)| (at(offset), rows)));
-        }
-        let compare = |other: &[u8]| self.partitioner().compare(other, key);
-        let first = self
-            .samples
-            .partition_point(|sample| compare(&sample.key).is_some_and(std::cmp::Ordering::is_le));
-        let Some(sample) = self.samples.get(first.saturating_sub(1)) else { return Ok(None) };
-        let behind = |other: &[u8]| compare(other).is_some_and(std::cmp::Ordering::is_gt);
-        let found = self.walk(sample.offset, |at| at.key == key || behind(&at.key))?;
-        Ok(found.filter(|found| found.key == key).map(|found| (found, None)))
-    }
-
     /// Index.db, where it is there.
     pub fn index(&self) -> Option<&PrimaryIndex> {
-        self.index.as_ref()
-    }
-
-    /// The first partition with a token greater than `after`, or the very first one for none.
-    pub fn first_after(&self, after: Option<Token>) -> Result<Option<PartitionPosition>> {
         match &self.index {
-            Some(index) => {
-                let found = match after {
-                    Some(token) => index.first_after(token)?,
-                    None => index.first()?,
-                };
-                if found.is_none() && after.is_none() && self.chunks.data_len() > 0 {
-                    let path = self.descriptor.path(Component::Index);
-                    let error =
-                        DecodeError::invalid("it names no partition, but Data.db is not empty", 0);
-                    return Err(error.in_file(&path).map_damage(|d| {
-                        d.hint = Some("move Index.db and Summary.db of this SSTable away: they are not needed".into());
-                    }));
-                }
-                Ok(found.map(|(key, offset)| PartitionPosition {
-                    token: self.token(&key),
-                    key,
-                    offset,
-                }))
-            }
-            None => {
-                let from = match after {
-                    None => self.samples.first(),
-                    Some(token) => {
-                        let later = self.samples.partition_point(|sample| sample.token <= token);
-                        self.samples.get(later.saturating_sub(1))
-                    }
-                };
-                match from {
-                    Some(from) => {
-                        self.walk(from.offset, |at| after.is_none_or(|token| at.token > token))
-                    }
-                    None => Ok(None),
-                }
-            }
+            Some(KeyIndex::Big(index)) => Some(index),
+            Some(KeyIndex::Bti(_)) | None => None,
         }
     }
 
-    /// The first partition at or after `offset` of the uncompressed stream.
-    pub fn first_at_or_after(&self, offset: u64) -> Result<Option<PartitionPosition>> {
+    /// Partitions.db and Rows.db, where they are there and can be opened.
+    pub fn trie_index(&self) -> Option<&PartitionIndex> {
         match &self.index {
-            Some(index) => Ok(index
-                .first_at_or_after(offset)?
-                .map(|(key, offset)| PartitionPosition { token: self.token(&key), key, offset })),
-            None => {
-                let later = self.samples.partition_point(|sample| sample.offset <= offset);
-                match self.samples.get(later.saturating_sub(1)) {
-                    Some(from) => self.walk(from.offset, |at| at.offset >= offset),
-                    None => Ok(None),
-                }
-            }
+            Some(KeyIndex::Bti(index)) => Some(index),
+            Some(KeyIndex::Big(_)) | None => None,
         }
-    }
-
-    /// Walks over the partitions from `offset` on to the first that `wanted` says yes to.
-    fn walk(
-        &self,
-        offset: u64,
-        mut wanted: impl FnMut(&PartitionPosition) -> bool,
-    ) -> Result<Option<PartitionPosition>> {
-        let rows = Arc::new(WorkerRows::new(Arc::new(LargeRows::new(usize::MAX))));
-        let mut stream = DataStream::new(Arc::clone(&self.chunks), rows, false);
-        let mut cursor = RowCursor::new(self);
-        let mut row = Row::EMPTY;
-        stream.seek(offset);
-        while !stream.at_end() {
-            let head = self.read_head(&mut stream)?;
-            let key = head.key.of(stream.window()).to_vec();
-            let at = PartitionPosition { token: self.token(&key), key, offset: stream.position() };
-            if wanted(&at) {
-                return Ok(Some(at));
-            }
-            stream.consume(head.len);
-            cursor.begin(self, &mut stream, head.len)?;
-            loop {
-                let step = cursor.next(self, &mut stream, &mut row)?;
-                stream.consume(cursor.step_len(&step));
-                if step == Step::End {
-                    break;
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn sample(&self) -> Result<Samples> {
-        let mut samples = Samples::new();
-        let mut next = 0;
-        self.walk(0, |at| {
-            if at.offset >= next {
-                next = at.offset + Self::SAMPLE;
-                samples.push(at.clone());
-            }
-            false
-        })?;
-        Ok(samples)
     }
 
     /// Reads the head of the partition at the stream's position.

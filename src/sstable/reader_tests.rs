@@ -73,7 +73,7 @@ fn data_files(directory: &Path, out: &mut Vec<PathBuf>) {
 #[test]
 fn without_index_the_same_partitions_are_found_static_rows_or_not() {
     let mut with_statics = 0;
-    for line in ["3.0", "3.11", "4.0", "4.1", "5.0"] {
+    for line in ["3.0", "3.11", "4.0", "4.1", "5.0", "5.0-bti"] {
         let mut files = Vec::new();
         for table in ["statics", "deletes"] {
             let data = format!("testdata/{line}/data/{table}");
@@ -89,7 +89,9 @@ fn without_index_the_same_partitions_are_found_static_rows_or_not() {
             let own = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|e| e.unwrap().path());
             for path in own {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                let indexed = name.ends_with("-Index.db") || name.ends_with("-Summary.db");
+                let indexed = ["-Index.db", "-Summary.db", "-Partitions.db", "-Rows.db"]
+                    .iter()
+                    .any(|component| name.ends_with(component));
                 if name.starts_with(&prefix) && !indexed {
                     std::fs::copy(&path, folder.path().join(name)).unwrap();
                 }

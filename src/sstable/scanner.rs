@@ -11,7 +11,6 @@ use crate::rows::codec::{CellsLeftOut, Step};
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
 
-use super::Component;
 use super::cursor::RowCursor;
 use super::reader::{PartitionPosition, SstableReader};
 use super::stream::{DataStream, WorkerRows};
@@ -61,7 +60,7 @@ impl SstableScanner {
         small: bool,
     ) -> Result<Self> {
         let after = (range.start != Token::MIN).then_some(range.start);
-        let first = reader.first_after(after)?;
+        let first = reader.first_in(after, range.end)?;
         let end = reader.chunks().data_len();
         let position =
             first.unwrap_or(PartitionPosition { token: Token::MAX, key: Vec::new(), offset: end });
@@ -175,15 +174,13 @@ impl SstableScanner {
         let head = self.reader.read_head(&mut self.stream)?;
         let key = head.key.of(self.stream.window());
         if key != self.key.as_slice() {
-            let error = DecodeError::invalid(
-                "Index.db names another partition key than Data.db has at this position",
-                self.partition_offset,
-            );
-            let path = self.reader.descriptor().path(Component::Index);
-            return Err(error.in_file(&path).map_damage(|d| {
-                d.hint = Some(
-                    "move Index.db and Summary.db of this SSTable away: they are not needed".into(),
-                );
+            let descriptor = self.reader.descriptor();
+            let index = descriptor.format.index_component();
+            let words =
+                format!("{index} names another partition key than Data.db has at this position");
+            let error = DecodeError::invalid(words, self.partition_offset);
+            return Err(error.in_file(&descriptor.path(index)).map_damage(|d| {
+                d.hint = Some(descriptor.format.index_hint().into());
             }));
         }
         self.deletion = head.deletion;

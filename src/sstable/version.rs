@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// A version of the SSTable format (`BigFormat.BigVersion`).
+/// A version of the SSTable format (`BigFormat.BigVersion`, `BtiFormat.BtiVersion`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// 2.0.1.
@@ -34,6 +34,8 @@ pub enum Version {
     Nc,
     /// 5.0.
     Oa,
+    /// 5.0, BTI: the rows of `oa`.
+    Da,
 }
 
 /// How partitions are indexed (`SSTableFormat`).
@@ -41,6 +43,8 @@ pub enum Version {
 pub enum Format {
     /// Index.db and Summary.db.
     Big,
+    /// Partitions.db and Rows.db (5.0).
+    Bti,
 }
 
 impl Format {
@@ -48,6 +52,31 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Self::Big => "big",
+            Self::Bti => "bti",
+        }
+    }
+
+    /// The files of its index, in words.
+    pub fn index_names(self) -> &'static str {
+        match self {
+            Self::Big => "Index.db",
+            Self::Bti => "Partitions.db or Rows.db",
+        }
+    }
+
+    /// What to do about an index that leads astray.
+    pub fn index_hint(self) -> &'static str {
+        match self {
+            Self::Big => "move Index.db and Summary.db of this SSTable away: they are not needed",
+            Self::Bti => "move Partitions.db and Rows.db of this SSTable away: they are not needed",
+        }
+    }
+
+    /// The component that leads from keys to partitions.
+    pub fn index_component(self) -> super::Component {
+        match self {
+            Self::Big => super::Component::Index,
+            Self::Bti => super::Component::Partitions,
         }
     }
 }
@@ -60,7 +89,7 @@ impl fmt::Display for Format {
 
 impl Version {
     /// All versions, oldest first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Jb,
         Self::Ka,
         Self::La,
@@ -74,6 +103,7 @@ impl Version {
         Self::Nb,
         Self::Nc,
         Self::Oa,
+        Self::Da,
     ];
 
     /// The version with these two letters; what is known of other letters as an error, in words.
@@ -98,7 +128,28 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => "Digest.crc32",
+            | Self::Oa
+            | Self::Da => "Digest.crc32",
+        }
+    }
+
+    /// How its partitions are indexed.
+    pub fn format(self) -> Format {
+        match self {
+            Self::Da => Format::Bti,
+            Self::Jb
+            | Self::Ka
+            | Self::La
+            | Self::Lb
+            | Self::Ma
+            | Self::Mb
+            | Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa => Format::Big,
         }
     }
 
@@ -118,6 +169,7 @@ impl Version {
             Self::Nb => "nb",
             Self::Nc => "nc",
             Self::Oa => "oa",
+            Self::Da => "da",
         }
     }
 
@@ -132,7 +184,8 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => true,
+            | Self::Oa
+            | Self::Da => true,
             Self::Jb | Self::Ka | Self::La | Self::Ma => false,
         }
     }
@@ -140,7 +193,14 @@ impl Version {
     /// The Statistics component has the commit-log intervals that the SSTable covers.
     pub fn has_commit_log_intervals(self) -> bool {
         match self {
-            Self::Mc | Self::Md | Self::Me | Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
+            Self::Mc
+            | Self::Md
+            | Self::Me
+            | Self::Na
+            | Self::Nb
+            | Self::Nc
+            | Self::Oa
+            | Self::Da => true,
             Self::Jb | Self::Ka | Self::La | Self::Lb | Self::Ma | Self::Mb => false,
         }
     }
@@ -156,7 +216,8 @@ impl Version {
             | Self::Ma
             | Self::Mb
             | Self::Mc
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
@@ -175,7 +236,7 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc => true,
-            Self::Oa => false,
+            Self::Oa | Self::Da => false,
         }
     }
 
@@ -183,7 +244,7 @@ impl Version {
     /// (`hasImprovedMinMax`).
     pub fn has_improved_min_max(self) -> bool {
         match self {
-            Self::Oa => true,
+            Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -214,14 +275,15 @@ impl Version {
             | Self::Me
             | Self::Na
             | Self::Nb
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
     /// The Statistics component has the id of the host that wrote the SSTable.
     pub fn has_originating_host_id(self) -> bool {
         match self {
-            Self::Me | Self::Nb | Self::Nc | Self::Oa => true,
+            Self::Me | Self::Nb | Self::Nc | Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -237,7 +299,7 @@ impl Version {
     /// CompressionInfo.db has the length from which on a chunk is stored as it is.
     pub fn has_max_compressed_length(self) -> bool {
         match self {
-            Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
+            Self::Na | Self::Nb | Self::Nc | Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -253,7 +315,7 @@ impl Version {
     /// The Statistics component has the repair session that the SSTable belongs to.
     pub fn has_pending_repair(self) -> bool {
         match self {
-            Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
+            Self::Na | Self::Nb | Self::Nc | Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -269,7 +331,7 @@ impl Version {
     /// The Statistics component says whether the SSTable belongs to a transient replica.
     pub fn has_is_transient(self) -> bool {
         match self {
-            Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
+            Self::Na | Self::Nb | Self::Nc | Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -298,14 +360,15 @@ impl Version {
             | Self::Me
             | Self::Nb
             | Self::Nc
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
     /// The parts of Statistics.db are followed by checksums.
     pub fn has_metadata_checksums(self) -> bool {
         match self {
-            Self::Na | Self::Nb | Self::Nc | Self::Oa => true,
+            Self::Na | Self::Nb | Self::Nc | Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -330,14 +393,14 @@ impl Version {
             | Self::Mc
             | Self::Md
             | Self::Me => true,
-            Self::Na | Self::Nb | Self::Nc | Self::Oa => false,
+            Self::Na | Self::Nb | Self::Nc | Self::Oa | Self::Da => false,
         }
     }
 
     /// The Statistics component says whether there are deletions of whole partitions.
     pub fn has_partition_level_deletions_presence_marker(self) -> bool {
         match self {
-            Self::Nc | Self::Oa => true,
+            Self::Nc | Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -355,7 +418,7 @@ impl Version {
     /// The Statistics component has the first and the last key.
     pub fn has_key_range(self) -> bool {
         match self {
-            Self::Nc | Self::Oa => true,
+            Self::Nc | Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -373,7 +436,7 @@ impl Version {
     /// The Statistics component has the share of the ring that the SSTable covers.
     pub fn has_token_space_coverage(self) -> bool {
         match self {
-            Self::Oa => true,
+            Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -402,7 +465,8 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
@@ -420,7 +484,8 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
@@ -438,7 +503,8 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => true,
+            | Self::Oa
+            | Self::Da => true,
             Self::Jb => false,
         }
     }
@@ -455,7 +521,8 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
@@ -472,7 +539,8 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
@@ -490,7 +558,8 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => true,
+            | Self::Oa
+            | Self::Da => true,
             Self::Jb => false,
         }
     }
@@ -507,14 +576,15 @@ impl Version {
             | Self::Na
             | Self::Nb
             | Self::Nc
-            | Self::Oa => false,
+            | Self::Oa
+            | Self::Da => false,
         }
     }
 
     /// Local deletion times are unsigned, and the deletion of a partition is written in its new form.
     pub fn has_uint_deletion_time(self) -> bool {
         match self {
-            Self::Oa => true,
+            Self::Oa | Self::Da => true,
             Self::Jb
             | Self::Ka
             | Self::La
@@ -540,7 +610,6 @@ impl fmt::Display for Version {
 /// What is known of a version that is not read.
 fn describe_unsupported(letters: &str) -> &'static str {
     match letters {
-        "da" => "the BTI format of Cassandra 5.0, not read yet",
         "pa" | "pb" | "ea" | "eb" => {
             "a format of a release after Cassandra 5.0, which this program does not know"
         }
@@ -560,7 +629,8 @@ mod tests {
         for version in Version::ALL {
             assert_eq!(Version::parse(version.letters()), Ok(version));
         }
-        for (letters, word) in [("ic", "2.0"), ("da", "BTI"), ("pa", "after"), ("zz", "no known")] {
+        for (letters, word) in [("ic", "2.0"), ("pa", "after"), ("ea", "after"), ("zz", "no known")]
+        {
             assert!(Version::parse(letters).unwrap_err().contains(word), "{letters}");
         }
         assert!(Version::parse("NB").is_err());
@@ -570,33 +640,33 @@ mod tests {
     fn features_are_those_of_the_version_matrix() {
         type Feature = fn(Version) -> bool;
         let matrix: [(&str, Feature, &str); 23] = [
-            ("atoms", Version::has_atoms, "xxxx........."),
-            ("table in names", Version::has_table_in_file_name, "xx..........."),
-            ("components", Version::has_metadata_components, ".xxxxxxxxxxxx"),
-            ("Adler chunks", Version::has_adler32_chunks, "xxxx........."),
-            ("Adler files", Version::has_adler32_files, ".xxx........."),
-            ("sampling level", Version::has_summary_sampling_level, ".xxxxxxxxxxxx"),
-            ("old Bloom hash", Version::has_old_bloom_filter_hash, "xxxx........."),
-            ("commit-log lower bound", Version::has_commit_log_lower_bound, "...x.xxxxxxxx"),
-            ("commit-log intervals", Version::has_commit_log_intervals, "......xxxxxxx"),
-            ("accurate min/max", Version::has_accurate_min_max, ".......xxxxx."),
-            ("legacy min/max", Version::has_legacy_min_max, "xxxxxxxxxxxx."),
-            ("improved min/max", Version::has_improved_min_max, "............x"),
-            ("appended min/max", Version::has_appended_improved_min_max, "...........x."),
-            ("host id", Version::has_originating_host_id, "........x.xxx"),
-            ("max compressed length", Version::has_max_compressed_length, ".........xxxx"),
-            ("pending repair", Version::has_pending_repair, ".........xxxx"),
-            ("transient", Version::has_is_transient, ".........xxxx"),
-            ("checksums", Version::has_metadata_checksums, ".........xxxx"),
-            ("old Bloom order", Version::has_old_bloom_filter_order, "xxxxxxxxx...."),
+            ("atoms", Version::has_atoms, "xxxx.........."),
+            ("table in names", Version::has_table_in_file_name, "xx............"),
+            ("components", Version::has_metadata_components, ".xxxxxxxxxxxxx"),
+            ("Adler chunks", Version::has_adler32_chunks, "xxxx.........."),
+            ("Adler files", Version::has_adler32_files, ".xxx.........."),
+            ("sampling level", Version::has_summary_sampling_level, ".xxxxxxxxxxxxx"),
+            ("old Bloom hash", Version::has_old_bloom_filter_hash, "xxxx.........."),
+            ("commit-log lower bound", Version::has_commit_log_lower_bound, "...x.xxxxxxxxx"),
+            ("commit-log intervals", Version::has_commit_log_intervals, "......xxxxxxxx"),
+            ("accurate min/max", Version::has_accurate_min_max, ".......xxxxx.."),
+            ("legacy min/max", Version::has_legacy_min_max, "xxxxxxxxxxxx.."),
+            ("improved min/max", Version::has_improved_min_max, "............xx"),
+            ("appended min/max", Version::has_appended_improved_min_max, "...........x.."),
+            ("host id", Version::has_originating_host_id, "........x.xxxx"),
+            ("max compressed length", Version::has_max_compressed_length, ".........xxxxx"),
+            ("pending repair", Version::has_pending_repair, ".........xxxxx"),
+            ("transient", Version::has_is_transient, ".........xxxxx"),
+            ("checksums", Version::has_metadata_checksums, ".........xxxxx"),
+            ("old Bloom order", Version::has_old_bloom_filter_order, "xxxxxxxxx....."),
             (
                 "partition deletions",
                 Version::has_partition_level_deletions_presence_marker,
-                "...........xx",
+                "...........xxx",
             ),
-            ("key range", Version::has_key_range, "...........xx"),
-            ("token coverage", Version::has_token_space_coverage, "............x"),
-            ("unsigned deletion time", Version::has_uint_deletion_time, "............x"),
+            ("key range", Version::has_key_range, "...........xxx"),
+            ("token coverage", Version::has_token_space_coverage, "............xx"),
+            ("unsigned deletion time", Version::has_uint_deletion_time, "............xx"),
         ];
         for (name, feature, expected) in matrix {
             let found: String =

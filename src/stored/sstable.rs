@@ -10,9 +10,13 @@ use crate::rows::{
     ClusteringKind, DeletionTime, PartitionSource, PartitionUpdate, Row, RowView, Span, Unfiltered,
 };
 use crate::schema::TableMetadata;
-use crate::sstable::big::{LegacyIndexBlock, LegacyRowIndex, RowIndex, RowIndexLocation};
+use crate::sstable::big::{
+    LegacyIndexBlock, LegacyRowIndex, PrimaryIndex, RowIndex, RowIndexLocation,
+};
+use crate::sstable::bti::{TrieIndexEntry, TrieRowIndex, write_clustering};
 use crate::sstable::{
-    Component, Descriptor, Filter, PartitionPosition, SstableReader, SstableScanner, WorkerRows,
+    Component, Descriptor, Filter, PartitionPosition, RowIndexPlace, SstableReader, SstableScanner,
+    WorkerRows,
 };
 
 use super::slice::{Placed, Slice, SliceBound, SliceCollector};
@@ -64,7 +68,7 @@ impl StoredSstable {
     pub(super) fn find(
         &self,
         key: &[u8],
-    ) -> Result<Option<(PartitionPosition, Option<RowIndexLocation>)>> {
+    ) -> Result<Option<(PartitionPosition, Option<RowIndexPlace>)>> {
         if let Some(filter) = &self.filter
             && !filter.may_contain(key)?
         {
@@ -78,7 +82,7 @@ impl StoredSstable {
         &self,
         table: &Arc<TableMetadata>,
         order: &ClusteringOrder,
-        at: (PartitionPosition, Option<RowIndexLocation>),
+        at: (PartitionPosition, Option<RowIndexPlace>),
         slice: Option<&Slice>,
         limits: PartLimits,
         rows: &Arc<WorkerRows>,
@@ -93,8 +97,8 @@ impl StoredSstable {
         }
         let Some(slice) = slice else { return Ok(Part { update, cut: None }) };
         let mut open = DeletionTime::LIVE;
-        if let Some(location) = row_index
-            && let Some((offset, before)) = self.block_of(location, order, &slice.start)?
+        if let Some(place) = row_index
+            && let Some((offset, before)) = self.block_of(&place, order, &slice.start)?
         {
             scanner.skip_to(offset)?;
             open = before;
@@ -137,11 +141,45 @@ impl StoredSstable {
     /// the range deletion that is open before it. None for the first block.
     fn block_of(
         &self,
+        place: &RowIndexPlace,
+        order: &ClusteringOrder,
+        start: &SliceBound,
+    ) -> Result<Option<(u64, DeletionTime)>> {
+        match (place, self.reader.index()) {
+            (RowIndexPlace::Bti(entry), _) => self.trie_block_of(entry, start),
+            (RowIndexPlace::Big(location), Some(index)) => {
+                self.big_block_of(index, *location, order, start)
+            }
+            (RowIndexPlace::Big(_), None) => Ok(None),
+        }
+    }
+
+    fn trie_block_of(
+        &self,
+        entry: &TrieIndexEntry,
+        start: &SliceBound,
+    ) -> Result<Option<(u64, DeletionTime)>> {
+        let Some(index) = self.reader.trie_index() else { return Ok(None) };
+        let header = self.reader.statistics().header.as_ref();
+        let types = header.map(|header| header.clustering_types.as_slice()).unwrap_or_default();
+        let view = start.view();
+        let values = view.row.clustering.iter().map(|value| value.bytes(view.data));
+        let mut bound = Vec::new();
+        if write_clustering(types, values, start.side(), &mut bound).is_err() {
+            // Without a place in the trie there is still the whole partition.
+            return Ok(None);
+        }
+        let block = TrieRowIndex::new(index, entry).floor(&bound)?;
+        Ok(block.map(|block| (block.offset, block.open.unwrap_or(DeletionTime::LIVE))))
+    }
+
+    fn big_block_of(
+        &self,
+        index: &PrimaryIndex,
         location: RowIndexLocation,
         order: &ClusteringOrder,
         start: &SliceBound,
     ) -> Result<Option<(u64, DeletionTime)>> {
-        let Some(index) = self.reader.index() else { return Ok(None) };
         let mut buf = Vec::new();
         let bytes = index.row_index(location, &mut buf)?;
         let fail = |error| index.row_index_error(location, error);

@@ -23,11 +23,11 @@ fn blocks_of_atoms_give_what_the_whole_partition_gives() {
         tables += 1;
         let mut entries = stored.reader.index().unwrap().entries();
         while let Some(entry) = entries.next_entry().unwrap() {
-            let Some((position, Some(location))) = stored.find(entry.key).unwrap() else {
+            let Some((position, Some(place))) = stored.find(entry.key).unwrap() else {
                 continue;
             };
-            let read = |slice: &Slice, location| {
-                let at = (position.clone(), location);
+            let read = |slice: &Slice, place| {
+                let at = (position.clone(), place);
                 let part = stored.read(&table, &order, at, Some(slice), limits, &rows).unwrap();
                 (format!("{:?} {:?}", part.update.static_row, part.update.content), part.update)
             };
@@ -37,11 +37,11 @@ fn blocks_of_atoms_give_what_the_whole_partition_gives() {
                 let (UpdateContent::Row(row) | UpdateContent::Marker(_, row)) = content;
                 let values: Vec<_> = row.clustering.iter().map(|v| v.bytes(&whole.data)).collect();
                 for start in [SliceBound::before(&values), SliceBound::after(&values)] {
-                    let block = stored.block_of(location, &order, &start).unwrap();
+                    let block = stored.block_of(&place, &order, &start).unwrap();
                     skipped += u64::from(block.is_some());
                     for end in [SliceBound::after(&values), SliceBound::after(&[])] {
                         let slice = Slice { start: start.clone(), end };
-                        let (by_index, update) = read(&slice, Some(location));
+                        let (by_index, update) = read(&slice, Some(place.clone()));
                         let (from_begin, expected) = read(&slice, None);
                         assert_eq!(by_index, from_begin, "{descriptor} {slice:?}");
                         assert_eq!(update.data, expected.data, "{descriptor} {slice:?}");

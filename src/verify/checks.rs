@@ -170,6 +170,11 @@ impl SstableChecks {
         self.checks.iter().find(|check| check.kind == kind)
     }
 
+    /// Takes a check away, of what a format does not have.
+    pub(super) fn leave_out(&mut self, kind: CheckKind) {
+        self.checks.retain(|check| check.kind != kind);
+    }
+
     fn check_mut(&mut self, kind: CheckKind) -> Option<&mut Check> {
         self.checks.iter_mut().find(|check| check.kind == kind)
     }

@@ -17,6 +17,7 @@ use super::index::{FilterCheck, Indexed};
 use super::legacy_blocks::LegacyBlocks;
 use super::prefix::Prefix;
 use super::statistics::Observed;
+use super::trie_index::{AgainstTrie, TrieBlocks};
 
 /// Rows between two looks at whether the work is to stop.
 const CHECK_EVERY: u32 = 16_384;
@@ -60,6 +61,7 @@ impl Content<'_> {
                 broken: false,
                 row_index: Vec::new(),
             }),
+            trie: self.indexed.trie.as_ref().map(AgainstTrie::new),
             filter: self
                 .indexed
                 .filter
@@ -142,6 +144,7 @@ struct Walk<'c, 'a> {
     data: DataWalk,
     observed: Observed,
     index: Option<Against<'c>>,
+    trie: Option<AgainstTrie<'c>>,
     filter: Option<FilterCheck<'c>>,
     order: ClusteringOrder,
     previous_key: Option<Vec<u8>>,
@@ -180,11 +183,29 @@ impl Walk<'_, '_> {
                 }
                 None => None,
             };
-            self.partition(partition, location, report, progress)?;
+            let entry = match &mut self.trie {
+                Some(trie) => {
+                    trie.entry(self.data.key(), partition, report).map_err(Failed::Other)?
+                }
+                None => None,
+            };
+            let header = self.content.reader.statistics().header.as_ref();
+            let mut blocks = self.content.indexed.trie.as_ref().zip(entry).map(|(index, entry)| {
+                let types = header.map(|h| h.clustering_types.as_slice()).unwrap_or_default();
+                TrieBlocks::new(index, &entry, partition, types)
+            });
+            self.partition(partition, location, blocks.as_mut(), report, progress)?;
+            if let Some(blocks) = blocks {
+                blocks.end(self.data.end(), report).map_err(Failed::Other)?;
+            }
         }
         self.tell(progress)?;
         if let Some(index) = &mut self.index {
             index.end(report).map_err(Failed::Other)?;
+        }
+        if let Some(trie) = &mut self.trie {
+            let last = self.previous_key.as_deref().unwrap_or_default();
+            trie.end(last, report).map_err(Failed::Other)?;
         }
         Ok(())
     }
@@ -232,6 +253,7 @@ impl Walk<'_, '_> {
         &mut self,
         partition: WalkedPartition,
         location: Option<RowIndexLocation>,
+        mut trie_blocks: Option<&mut TrieBlocks<'_>>,
         report: &mut SstableChecks,
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<(), Failed> {
@@ -273,6 +295,10 @@ impl Walk<'_, '_> {
             }
             if let Some(blocks) = &mut blocks {
                 blocks.before(&self.data, step, report);
+            }
+            if let Some(blocks) = &mut trie_blocks {
+                let side = kind_of(step).side();
+                blocks.before(&self.data, side, inside.open, report).map_err(Failed::Other)?;
             }
             self.in_order(step, &mut inside, report);
             if let Some(blocks) = &mut blocks {

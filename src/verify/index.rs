@@ -1,10 +1,13 @@
-//! Index.db by itself: its own order, Summary.db against it, the Bloom filter against its keys.
+//! The index by itself: its own order, Summary.db against it, the Bloom filter against its keys. The trie of the BTI format has no
+//! whole keys: it is compared with those of the data, and so is the filter.
 
-use crate::dht::Partitioner;
 use crate::error::Result;
 use crate::io::ReadMode;
 use crate::sstable::big::{PrimaryIndex, Summary};
-use crate::sstable::{Component, Descriptor, Filter};
+use crate::sstable::bti::PartitionIndex;
+use crate::sstable::compression::DataChunks;
+use crate::sstable::stats::Statistics;
+use crate::sstable::{Component, Descriptor, Filter, Format};
 
 use super::checks::{CheckKind, Finding, SstableChecks};
 
@@ -15,6 +18,8 @@ const CHECK_EVERY: u64 = 65_536;
 pub(super) struct Indexed {
     /// Index.db, if it is there and can be read.
     pub(super) index: Option<PrimaryIndex>,
+    /// Partitions.db and Rows.db, likewise.
+    pub(super) trie: Option<PartitionIndex>,
     /// The Bloom filter, if keys of the data are still to be asked for.
     pub(super) filter: Option<Filter>,
 }
@@ -22,11 +27,12 @@ pub(super) struct Indexed {
 /// Makes the checks that need no data.
 pub(super) fn check(
     descriptor: &Descriptor,
-    partitioner: &Partitioner,
+    statistics: &Statistics,
     mode: ReadMode,
     report: &mut SstableChecks,
     progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Indexed> {
+    let partitioner = &statistics.validation.partitioner;
     let filter = match Filter::open(descriptor, mode) {
         Ok(Some(filter)) => Some(filter),
         Ok(None) => {
@@ -38,17 +44,21 @@ pub(super) fn check(
             None
         }
     };
+    if descriptor.format == Format::Bti {
+        let trie = open_trie(descriptor, statistics, mode, report)?;
+        return Ok(Indexed { index: None, trie, filter });
+    }
     let index = match PrimaryIndex::open(descriptor, partitioner, mode) {
         Ok(Some(index)) => index,
         Ok(None) => {
             for kind in [CheckKind::Index, CheckKind::RowIndex, CheckKind::Summary] {
                 report.not_possible(kind, "there is no Index.db");
             }
-            return Ok(Indexed { index: None, filter });
+            return Ok(Indexed { index: None, trie: None, filter });
         }
         Err(error) => {
             report.add_error(CheckKind::Index, error)?;
-            return Ok(Indexed { index: None, filter });
+            return Ok(Indexed { index: None, trie: None, filter });
         }
     };
     let summary = match Summary::open(descriptor) {
@@ -65,7 +75,42 @@ pub(super) fn check(
     let whole = walk(descriptor, &index, summary.as_ref(), filter.as_ref(), report, progress)?;
     // The keys of a damaged index are not all keys.
     let filter = filter.filter(|_| !whole);
-    Ok(Indexed { index: Some(index), filter })
+    Ok(Indexed { index: Some(index), trie: None, filter })
+}
+
+/// Opens the trie and compares its ends with those that Statistics.db has.
+fn open_trie(
+    descriptor: &Descriptor,
+    statistics: &Statistics,
+    mode: ReadMode,
+    report: &mut SstableChecks,
+) -> Result<Option<PartitionIndex>> {
+    report.leave_out(CheckKind::Summary);
+    // A Data.db that cannot be opened is told elsewhere; the trie can be, as if the data had no end.
+    let data_len = DataChunks::open(descriptor, mode).map_or(u64::MAX, |chunks| chunks.data_len());
+    let partitioner = &statistics.validation.partitioner;
+    let index = match PartitionIndex::open(descriptor, partitioner, data_len, mode) {
+        Ok(Some(index)) => index,
+        Ok(None) => {
+            for kind in [CheckKind::Index, CheckKind::RowIndex] {
+                report.not_possible(kind, "there is no Partitions.db or no Rows.db");
+            }
+            return Ok(None);
+        }
+        Err(error) => {
+            report.add_error(CheckKind::Index, error)?;
+            report.not_possible(CheckKind::RowIndex, "Partitions.db is damaged");
+            return Ok(None);
+        }
+    };
+    if let Some((first, last)) = &statistics.stats.key_range
+        && (first.as_slice(), last.as_slice()) != (index.first_key(), index.last_key())
+    {
+        let words = "its first and last key are not those that Statistics.db has";
+        let path = index.path().to_path_buf();
+        report.add(CheckKind::Index, Finding::at(path, index.footer_position(), words));
+    }
+    Ok(Some(index))
 }
 
 /// Goes through all entries once; false if that was not possible.

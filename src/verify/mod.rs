@@ -17,6 +17,7 @@ mod prefix;
 mod records;
 mod source;
 mod statistics;
+mod trie_index;
 
 pub use against::{AgainstOptions, AgainstReport, DifferentRange, verify_against};
 pub use checks::{Check, CheckKind, Finding, SstableChecks};

@@ -130,8 +130,7 @@ impl Job<'_> {
                 return Ok(report);
             }
         };
-        let partitioner = &statistics.validation.partitioner;
-        let indexed = index::check(descriptor, partitioner, mode, &mut report, &mut progress)?;
+        let indexed = index::check(descriptor, &statistics, mode, &mut report, &mut progress)?;
         let reader = match SstableReader::open_data(descriptor, self.table, mode) {
             Ok(reader) => Arc::new(reader),
             Err(error) => {

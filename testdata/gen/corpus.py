@@ -46,7 +46,8 @@ class Corpus:
 def build(line: Line) -> Corpus:
     """The whole workload of a line."""
     corpus = Corpus(line)
-    for part in (_shop, _types, _deletes, _ttl, _ties, _collections, _counters, _statics, _altered, _storage, _names, _compact, _special):
+    parts = (_shop, _types, _deletes, _ttl, _ties, _collections, _counters, _statics, _altered, _storage, _names, _compact, _special)
+    for part in (_shop, _types, _deletes, _statics, _tries) if line.bti else parts:
         part(corpus)
     return corpus
 
@@ -532,6 +533,45 @@ def _storage(c: Corpus) -> None:
         [f"INSERT INTO @ (pk, {', '.join(have)}) VALUES ({pk}, {', '.join(str(i) for i in range(len(have)))})"
          for pk, have in enumerate((columns, columns[:3], columns[5::2], columns[:60] + columns[62:], columns[34:], columns[35:], columns[:1] + columns[69:]))],
         ["UPDATE @ SET c069 = 1, c000 = 2 WHERE pk = 1", "DELETE c010, c020 FROM @ WHERE pk = 0", "INSERT INTO @ (pk) VALUES (50)"],
+    )
+
+
+def _tries(c: Corpus) -> None:
+    c.keyspace("storage")
+    c.table(
+        "lz4", "many partitions: a trie of several pages",
+        "CREATE TABLE @ (k text PRIMARY KEY, v blob) WITH compression = {'class': 'LZ4Compressor', 'chunk_length_in_kb': 4}",
+        [f"INSERT INTO @ (k, v) VALUES ('key {i}', 0x{i:04x})" for i in range(650)],
+        [f"UPDATE @ SET v = 0x00 WHERE k = 'key {i}'" for i in range(0, 650, 90)],
+    )
+    c.table(
+        "plain", "not compressed, no Bloom filter",
+        "CREATE TABLE @ (k text PRIMARY KEY, v blob) WITH compression = {'enabled': 'false'} AND bloom_filter_fp_chance = 1",
+        [f"INSERT INTO @ (k, v) VALUES ('plain {i}', 0x{'ab' * i})" for i in range(24)],
+    )
+    c.type("spot (x int, y text)")
+    lists = ["[]", "[0]", "[-1]", "[1, 2]", "[1, 3]", "[2]"]
+    sets = ["{}", "{''}", "{'', 'a'}", "{'a'}", "{'a', 'b'}"]
+    maps = ["{-5: 0x}", "{-1: 0x}", "{1: 0x61, 2: 0x00}", "{1: 0x6200}", "{2: 0x}"]
+    tuples = ["(0, 'a', null)", "(null, 'a', null)", "(1, null, -1.5)", "(1, '', 1.5)", "(-1, 'b', 0)"]
+    spots = ["{x: 1, y: 'a'}", "{x: 1}", "{y: 'b'}", "{x: -1, y: ''}"]
+    frozen = [(lists[i % 6], sets[i % 5], maps[(i // 2) % 5], tuples[(i // 3) % 5], spots[(i // 5) % 4]) for i in range(60)]
+    for table, order in (("frozen_up", "ASC"), ("frozen_down", "DESC")):
+        c.table(
+            table, "clustering columns of frozen collections, tuples and user types",
+            """CREATE TABLE @ (pk int, l frozen<list<bigint>>, s frozen<set<text>>, m frozen<map<varint, blob>>, t tuple<int, text, double>,
+            u frozen<spot>, v int, PRIMARY KEY (pk, l, s, m, t, u)) WITH CLUSTERING ORDER BY """
+            + f"(l {order}, s {order}, m {order}, t {order}, u {order})",
+            [f"INSERT INTO @ (pk, l, s, m, t, u, v) VALUES (1, {', '.join(row)}, {i})" for i, row in enumerate(frozen)],
+        )
+    c.table(
+        "wide", "a partition whose row index has several pages, range deletions across its blocks",
+        "CREATE TABLE @ (pk text, c int, v text, s text static, PRIMARY KEY (pk, c))",
+        ["INSERT INTO @ (pk, s) VALUES ('wide', 'static')", "INSERT INTO @ (pk, c, v) VALUES ('narrow', 1, 'n')",
+         *(f"INSERT INTO @ (pk, c, v) VALUES ('wide', {i}, '{i} lorem ipsum')" for i in range(-350, 350))],
+        ["DELETE FROM @ WHERE pk = 'wide' AND c > 4 AND c <= 40", "DELETE FROM @ WHERE pk = 'wide' AND c >= 30 AND c < 110",
+         *(f"INSERT INTO @ (pk, c, v) VALUES ('wide', {i}, '{i} dolor')" for i in range(20, 140))],
+        ["DELETE FROM @ WHERE pk = 'wide' AND c >= 338"],
     )
 
 

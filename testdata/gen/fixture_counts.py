@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what Cassandra's SSTableExport shows of every SSTable below a directory: `fixture_counts.py DIR > fixtures.tsv`.
 
-One line per Data.db of a BIG format: path, partitions, rows; or `refused` where SSTableExport gives up. A row is what it calls
+One line per Data.db of a BIG or BTI format: path, partitions, rows; or `refused` where SSTableExport gives up. A row is what it calls
 one; static blocks and range tombstones are not counted. What it refuses is told on standard error, with its words. It reads
 nothing of 2.x: the lines of those files are taken over from the fixtures.tsv that is there (`--keep FILE`).
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from node import HERE, LINES, Node
 
-NAME = re.compile(r"^(m[a-e]|n[a-c]|oa)-.*-big-Data\.db$")
+NAME = re.compile(r"^((m[a-e]|n[a-c]|oa)-.*-big|da-.*-bti)-Data\.db$")
 LEGACY_NAME = re.compile(r"(^|-)(ic|jb|ka|la|lb)-\d+-.*Data\.db$")
 LINE = LINES["5.0"]
 # What SSTableExport refuses and the README of the fixtures tells.
@@ -27,7 +27,7 @@ FROM_README = {
     for name, rows in (("clust", 250), ("clust_counter", 250), ("simple", 0), ("simple_counter", 0))
 }
 HEADER = f"""\
-# Every SSTable of the shared fixtures in a BIG format: path, partitions, rows, from 3.0 on as SSTableExport of {LINE.version} counts them.
+# Every SSTable of the shared fixtures: path, partitions, rows, from 3.0 on as SSTableExport of {LINE.version} counts them.
 # The four na files with _compact in their names SSTableExport refuses (they were written before 4.0 was released, without the
 # transient flag); their numbers are those that the fixtures' README gives. `refused` is followed by words of our error.
 # SSTableExport reads nothing of 2.x: the numbers of jb, ka, la and lb are those of the fixtures' README, of Cassandra's own tests

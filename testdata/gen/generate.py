@@ -53,7 +53,7 @@ def generate(line: Line, scratch: Path) -> None:
             if number == 0:
                 _disable_compaction(node, keyspaces)
             node.flush([*keyspaces, *own])
-            if number == 1 and not legacy:
+            if number == 1 and "snap" in keyspaces:
                 node.control("snapshot", "snap1", "snap")
         time.sleep(SHORT + 2)
         answers = _ask_all(session, line, corpus)
@@ -71,8 +71,8 @@ def generate(line: Line, scratch: Path) -> None:
     datadir.remove_empty(target / "data")
     corpusfile.write(target, line, answers, {
         "orphans": [f"{o.parent.name}/{o.name}" for o in orphans],
-        "snapshots": [] if legacy else [{"keyspace": "snap", "table": "frozen_in_time", "tag": "snap1"}],
-        "leftOut": [] if legacy else [{"keyspace": "special", "table": "base_by_v", "why": "materialized view"},
+        "snapshots": [] if "snap" not in keyspaces else [{"keyspace": "snap", "table": "frozen_in_time", "tag": "snap1"}],
+        "leftOut": [] if "special" not in keyspaces else [{"keyspace": "special", "table": "base_by_v", "why": "materialized view"},
                     {"keyspace": "special", "table": "base.base_w", "why": "secondary index"}],
     })
 

@@ -38,11 +38,13 @@ class Line:
     name: str
     version: str
     jdk: int
+    # Writes SSTables of the BTI format; the others write BIG.
+    bti: bool = False
 
     @property
     def number(self) -> tuple[int, int]:
         """(major, minor), to compare lines by."""
-        major, minor = self.name.split(".")
+        major, minor = self.name.partition("-")[0].split(".")
         return int(major), int(minor)
 
 
@@ -56,6 +58,7 @@ LINES = {
         Line("4.0", "4.0.18", 11),
         Line("4.1", "4.1.9", 11),
         Line("5.0", "5.0.6", 17),
+        Line("5.0-bti", "5.0.6", 17, bti=True),
     )
 }
 
@@ -219,7 +222,10 @@ class Node:
             yaml["cdc_raw_directory"] = f"{d}/cdc_raw"
         if number >= (5, 0):
             yaml["storage_compatibility_mode"] = "NONE"
-            yaml["sstable"] = {"selected_format": "big"}
+            yaml["sstable"] = {"selected_format": "bti" if self.line.bti else "big"}
+        if self.line.bti:
+            # A block per row, so that the trie of a small partition has the order of every clustering in it.
+            yaml["column_index_size_in_kb"] = 0
         return yaml | self.settings
 
     def _write_configuration(self) -> None:

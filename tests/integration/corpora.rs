@@ -6,15 +6,19 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Json, LEGACY_LINES, LINES, cassport, repository, run};
+use crate::support::{BTI_LINE, Json, LEGACY_LINES, LINES, cassport, repository, run};
 
 /// Corpora of nodes that were killed, with the commit log that they left behind.
 const UNFLUSHED: [&str; 2] = ["2.2-unflushed", "4.1-unflushed"];
 
 /// All corpora, regressions included.
 fn corpora() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        LEGACY_LINES.iter().chain(&LINES).map(|line| repository("testdata").join(line)).collect();
+    let mut found: Vec<PathBuf> = LEGACY_LINES
+        .iter()
+        .chain(&LINES)
+        .chain([&BTI_LINE])
+        .map(|line| repository("testdata").join(line))
+        .collect();
     found.extend(UNFLUSHED.iter().map(|name| repository("testdata").join(name)));
     let kept = std::fs::read_dir(repository("testdata/regressions")).unwrap();
     found.extend(kept.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));

@@ -19,7 +19,9 @@ use cassport::schema::TableMetadata;
 use cassport::sstable::{Descriptor, LargeRows, SstableReader, SstableScanner, WorkerRows};
 use cassport::{Error, ErrorClass};
 
-use crate::support::{cassport as program, copy_tree, repository, run as run_program, tree};
+use crate::support::{
+    BTI_LINE, cassport as program, copy_tree, repository, run as run_program, tree,
+};
 
 const NOW: i64 = 1_795_279_700;
 
@@ -97,7 +99,7 @@ fn small_table(line: &str, keyspace: &str, name: &str, scratch: &Path) -> (Table
 
 /// True if a text has the name of a file of an SSTable, of 2.1 or later.
 fn names_file(text: &str) -> bool {
-    text.contains("-big-") || text.contains("-ka-")
+    text.contains("-big-") || text.contains("-ka-") || text.contains("-bti-")
 }
 
 /// Right rows or a clean error; what it was, for the count.
@@ -179,6 +181,11 @@ fn no_damage_of_an_nb_sstable_crashes_or_gives_other_rows() {
 #[test]
 fn no_damage_of_an_oa_sstable_crashes_or_gives_other_rows() {
     damage_every_component("5.0", "shop", "customers");
+}
+
+#[test]
+fn no_damage_of_a_da_sstable_crashes_or_gives_other_rows() {
+    damage_every_component(BTI_LINE, "shop", "orders");
 }
 
 #[test]
@@ -374,13 +381,13 @@ fn what_is_not_there_or_not_known_is_said_in_words() {
     let words = said(&alone, &[], 3);
     assert!(words.contains("schema") && words.contains("--schema"), "{words}");
     // Formats of other releases.
-    for (name, words) in [("ic", "2.0"), ("da", "BTI"), ("zz", "zz")] {
+    for (name, words) in [("ic", "2.0"), ("ea", "after"), ("zz", "zz")] {
         let directory =
             scratch.path().join(name).join("ks").join("t-0123456789abcdef0123456789abcdef");
         std::fs::create_dir_all(&directory).unwrap();
         let file = match name {
             "ic" => "ks-t-ic-1-Data.db".to_owned(),
-            "da" => "da-1-bti-Data.db".to_owned(),
+            "ea" => "ea-1-bti-Data.db".to_owned(),
             other => format!("{other}-1-big-Data.db"),
         };
         std::fs::write(directory.join(file), b"something").unwrap();

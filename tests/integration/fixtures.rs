@@ -1,4 +1,4 @@
-//! Every SSTable of the shared fixtures in a BIG format is read to its end, with as many partitions and rows as Cassandra's own
+//! Every SSTable of the shared fixtures is read to its end, with as many partitions and rows as Cassandra's own
 //! `SSTableExport` shows. Those of 2.x, which no `SSTableExport` shows as rows, with as many as Cassandra's own tests of them
 //! expect; their schema is in `testdata/fixtures-legacy.cql`.
 //!
@@ -23,7 +23,7 @@ fn data_files(directory: &Path, out: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             data_files(&path, out);
-        } else if name.ends_with("-Data.db") && !name.contains("-bti-") {
+        } else if name.ends_with("-Data.db") {
             out.push(path);
         }
     }

@@ -12,6 +12,7 @@
     reason = "a test ends where an assumption of its fails, in its helpers too"
 )]
 
+mod bti;
 mod cli;
 mod commitlog;
 mod corpora;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{LINES, cassport, copy_tree, repository, run, small_data};
+use crate::support::{BTI_LINE, LINES, cassport, copy_tree, repository, run, small_data};
 
 const CLOCK: &str = "1795279700";
 
@@ -48,7 +48,7 @@ fn files(manifest: &Value) -> BTreeMap<String, (u64, u64)> {
 fn as_many_objects_are_planned_as_are_written() {
     let scratch = tempfile::tempdir().unwrap();
     let (mut compared, mut several) = (0, 0);
-    for line in LINES {
+    for line in LINES.into_iter().chain([BTI_LINE]) {
         for (profile, size) in [("dms", "1KiB"), ("csv", "3KiB"), ("jsonl", "256MiB")] {
             let options = ["--profile", profile, "--file-size", size];
             let planned = plan(&data_of(line), &options);
@@ -131,7 +131,7 @@ fn rows_are_told_as_they_are_where_sstables_do_not_overlap() {
 #[test]
 fn bytes_are_told_about_as_they_are() {
     let scratch = tempfile::tempdir().unwrap();
-    for line in LINES {
+    for line in LINES.into_iter().chain([BTI_LINE]) {
         for profile in ["dms", "csv", "jsonl"] {
             let output = scratch.path().join(format!("{line}-{profile}"));
             let [_, manifest] = extracted(&data_of(line), &output, &["--profile", profile]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::dms_contract::check_output;
-use crate::support::{LINES, cassport, copy_tree, repository, run, tree, without_times};
+use crate::support::{BTI_LINE, LINES, cassport, copy_tree, repository, run, tree, without_times};
 
 const CLOCK: &str = "1795279700";
 
@@ -268,7 +268,7 @@ fn columns_are_chosen_renamed_and_the_write_time_replaced() {
 
 #[test]
 fn the_schema_is_printed_as_it_was_read() {
-    for line in LINES {
+    for line in LINES.into_iter().chain([BTI_LINE]) {
         let mut command = cassport(["schema"]);
         command.arg("--data-dir").arg(repository("testdata").join(line).join("data"));
         let text = String::from_utf8(run(command, 0).stdout).unwrap();

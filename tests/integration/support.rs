@@ -7,6 +7,9 @@ use std::process::{Command, Output};
 /// The lines of Cassandra that `testdata` has a corpus of.
 pub(crate) const LINES: [&str; 5] = ["3.0", "3.11", "4.0", "4.1", "5.0"];
 
+/// The one whose SSTables are of the BTI format; it has fewer tables than the others.
+pub(crate) const BTI_LINE: &str = "5.0-bti";
+
 /// Those of which it has a small one: no `system_schema`, and none of what came later.
 pub(crate) const LEGACY_LINES: [&str; 2] = ["2.1", "2.2"];
 

@@ -175,16 +175,26 @@ fn look_at_keys(
     most: u64,
     keys: &mut Keys,
 ) -> Result<()> {
-    let Some(index) = reader.index() else {
-        keys.left = true;
-        return Ok(());
-    };
     let mut see = |key: &[u8]| {
         let text = key_text_len(types, key);
         keys.looked_at += 1;
         keys.stored += key.len() as u64;
         keys.text += text;
         keys.longest = keys.longest.max(text);
+    };
+    if let Some(index) = reader.trie_index() {
+        // A trie has only the first and the last key as a whole.
+        let more = index.partition_count() > 1;
+        see(index.first_key());
+        if more {
+            see(index.last_key());
+        }
+        keys.left |= index.partition_count() > 2;
+        return Ok(());
+    }
+    let Some(index) = reader.index() else {
+        keys.left = true;
+        return Ok(());
     };
     let mut entries = index.entries();
     let mut seen = 0;

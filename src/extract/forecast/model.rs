@@ -122,7 +122,7 @@ impl SourceFigures {
 pub struct WrittenFigures {
     /// Files of rows: one for each split that holds a partition. Fewer only where all rows of a split are deleted.
     pub objects: u64,
-    /// How many of these are not sure, because an SSTable without Index.db may hold the partitions.
+    /// How many of these are not sure, because an SSTable without an index may hold the partitions.
     pub objects_unsure: u64,
     /// Files of partitions without rows, at most; the data decides.
     pub static_objects_at_most: u64,

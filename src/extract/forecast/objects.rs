@@ -1,4 +1,4 @@
-//! Which splits become files, and how much of each SSTable a list of token ranges takes; from the index files alone.
+//! Which splits become files, and how much of each SSTable a list of token ranges takes; from the index files alone, and of BTI keys from Data.db.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct PartitionMap<'a> {
     spans: Vec<Span<'a>>,
     /// Tokens at which a partition of these is known to be, in order.
     known: Vec<Token>,
-    /// Without Index.db one of them may have partitions anywhere.
+    /// Without an index one of them may have partitions anywhere.
     blind: bool,
 }
 
@@ -48,14 +48,15 @@ impl<'a> PartitionMap<'a> {
                 all_live = false;
                 continue;
             }
-            let Some(index) = reader.index() else {
+            if !reader.has_index() {
                 map.blind = true;
                 continue;
-            };
-            let (Some(first), Some((last, _))) = (reader.first_after(None)?, index.last()?) else {
+            }
+            let (Some(first), Some(last)) = (reader.first_after(None)?, reader.last_token()?)
+            else {
                 continue;
             };
-            let span = Span { reader, first: first.token, last: reader.token(&last) };
+            let span = Span { reader, first: first.token, last };
             map.known.extend([span.first, span.last]);
             map.spans.push(span);
         }
@@ -97,7 +98,7 @@ impl<'a> PartitionMap<'a> {
         Ok(written)
     }
 
-    /// What of the SSTables lies in `ranges`. Bytes are exact where there is an Index.db; what is counted is taken in
+    /// What of the SSTables lies in `ranges`. Bytes are exact where there is an index; what is counted is taken in
     /// proportion to them, and by tokens where there is none.
     pub(super) fn source_in(&self, ranges: &[TokenRange]) -> Result<SourceFigures> {
         let mut sum = SourceFigures::default();
@@ -107,9 +108,9 @@ impl<'a> PartitionMap<'a> {
                 sum.add(&all);
                 continue;
             }
-            let (part, whole) = match reader.index() {
-                Some(_) => (bytes_in(reader, ranges)?, u128::from(all.data_bytes)),
-                None => (ranges.iter().map(tokens).sum(), tokens(&TokenRange::ALL)),
+            let (part, whole) = match reader.has_index() {
+                true => (bytes_in(reader, ranges)?, u128::from(all.data_bytes)),
+                false => (ranges.iter().map(tokens).sum(), tokens(&TokenRange::ALL)),
             };
             if part == 0 {
                 continue;
