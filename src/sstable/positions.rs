@@ -135,6 +135,13 @@ impl SstableReader {
         };
         match from {
             Some(from) => self.walk(from.offset, |at| after.is_none_or(|token| at.token > token)),
+            None if self.chunks().data_len() > 0 => {
+                let path = self.descriptor().path(Component::Data);
+                Err(Error::Bug(format!(
+                    "nothing is known of where partitions begin in {}",
+                    path.display()
+                )))
+            }
             None => Ok(None),
         }
     }
@@ -237,8 +244,11 @@ impl SstableReader {
     /// Asks the trie, if there is one that can be relied on; none if there is not.
     fn ask_trie<T>(&self, ask: impl FnOnce(&PartitionIndex) -> Result<T>) -> Result<Option<T>> {
         let Some(KeyIndex::Bti(index)) = &self.index else { return Ok(None) };
-        // The trie has the tokens themselves, and of other partitioners they are not ours.
-        if *self.partitioner() != Partitioner::Murmur3 {
+        // The trie has the tokens themselves, and those of these are not ours.
+        if matches!(self.partitioner(), Partitioner::Random | Partitioner::ByteOrdered) {
+            if self.samples.get().is_none() {
+                self.sample_once()?;
+            }
             return Ok(None);
         }
         if self.samples.get().is_some() {
