@@ -1,6 +1,6 @@
 //! Mutations that were never flushed, as one more source of the merge: what `extract --commitlog-dir` adds to the SSTables.
 //!
-//! [`replay`] goes through the segments of a commit log as Cassandra does when it starts: in the order of their ids, without
+//! [`replay()`] goes through the segments of a commit log as Cassandra does when it starts: in the order of their ids, without
 //! what the SSTables have already or what a TRUNCATE took away. What is left goes into sorted runs, in memory up to a budget
 //! and in files beyond it; [`OverlaySource`] merges the runs back, for one table and one range of tokens at a time.
 //!

@@ -240,6 +240,7 @@ impl Tail<'_> {
         }
         self.shipper.drain(&mut self.stored)?;
         self.settle()?;
+        self.save_positions()?;
         let told = |f: &&Follower| f.reader.is_none() && f.state.damaged;
         let unclear = self.followers.values().filter(|f| f.standing == Standing::Unclear);
         for follower in unclear.filter(|f| !told(f)) {
@@ -283,8 +284,9 @@ impl Tail<'_> {
         {
             self.lost(segment, offset, words)?;
         }
-        // In the other directories there are only segments with changes, so ids are left out anyway.
-        if self.dirs.live.is_some() || self.dirs.archive.is_some() {
+        // To `cdc_raw` come only segments with changes, so ids are left out anyway; and none of those is removed elsewhere.
+        let all_come = self.dirs.live.is_some() || self.dirs.archive.is_some();
+        if all_come && self.dirs.cdc_raw.is_none() {
             let known = self.state.segments().map(|(id, _)| id).max();
             let known = known.into_iter().chain(self.followers.keys().copied()).max();
             let gaps =
@@ -315,7 +317,10 @@ impl Tail<'_> {
             .state
             .segments()
             .filter(|(id, state)| {
-                !state.finished && !found.contains_key(id) && !self.followers.contains_key(id)
+                // One with changes goes from the commit log to `cdc_raw`, and may be on its way.
+                let comes_back = state.live && self.dirs.cdc_raw.is_some();
+                let is_known = found.contains_key(id) || self.followers.contains_key(id);
+                !state.finished && !is_known && !comes_back
             })
             .map(|(id, _)| id)
             .collect();
@@ -343,7 +348,7 @@ impl Tail<'_> {
 
     /// A segment is gone that was not read to its end.
     fn vanished(&mut self, id: i64, state: &SegmentState) -> Result<()> {
-        if state.may_vanish() {
+        if state.may_vanish() || state.live && self.dirs.cdc_raw.is_some() {
             return Ok(());
         }
         let words = format!(
@@ -729,6 +734,11 @@ impl Tail<'_> {
         if let Some(words) = self.space.look() {
             self.events.warning(&words);
         }
+        self.save_positions()
+    }
+
+    /// Saves how far all segments are, also those that have shipped nothing.
+    fn save_positions(&mut self) -> Result<()> {
         for (&id, follower) in &mut self.followers {
             follower.state.offset = follower.confirmed();
             self.state.set_segment(id, follower.state.clone());

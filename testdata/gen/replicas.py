@@ -186,7 +186,8 @@ def extracted_rows(output: Path, answers: Iterable[Answer], seconds: int) -> Row
             for name in row:
                 if name.startswith("ttl(") and name not in answer.keys:
                     row[name] = _later(row[name], seconds)
-            of_table[_key({name: row[name] for name in answer.keys})] = row
+            # A partition without rows has no clustering.
+            of_table[_key({name: row[name] for name in answer.keys if row[name] is not None})] = row
     return rows
 
 

@@ -417,3 +417,42 @@ fn a_segment_with_half_a_header_is_waited_for() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_segment_on_its_way_to_cdc_raw_is_not_lost_and_one_that_vanished_is_noted() {
+    let place = Place::new("3.11-cdc");
+    run(place.tail("expected"), 0);
+    let expected = place.changes("expected");
+
+    let place = Place::new("3.11-cdc");
+    let (name, bytes) = tree(&place.path("cdc_raw")).into_iter().last().unwrap();
+    let (raw, live) = (place.path("cdc_raw").join(&name), place.path("commitlog").join(&name));
+    std::fs::rename(&raw, &live).unwrap();
+    run(place.tail("out"), 0);
+    // Neither here nor there, as between two listings.
+    std::fs::remove_file(&live).unwrap();
+    let done = run(place.tail("out"), 0);
+    assert!(!stderr(&done).contains("lost"), "{}", stderr(&done));
+    std::fs::write(&raw, bytes).unwrap();
+    run(place.tail("out"), 0);
+    assert!(!raw.exists(), "shipped to its end, and deleted as told");
+    assert_eq!(place.changes("out"), expected);
+
+    // Without cdc_raw nothing comes back.
+    let place = Place::new("3.11-cdc");
+    let alone = || {
+        let mut command = cassport(["tail", "--once"]);
+        command.arg("--data-dir").arg(place.path("data"));
+        command.arg("--commitlog-dir").arg(place.path("commitlog"));
+        command.arg("--output").arg(place.path("alone"));
+        command.arg("--state-dir").arg(place.path("alone-state"));
+        command
+    };
+    copy_tree(&place.path("cdc_raw"), &place.path("commitlog"));
+    run(alone(), 0);
+    std::fs::remove_file(place.path("commitlog").join(&name)).unwrap();
+    let done = run(alone(), 1);
+    assert!(stderr(&done).contains("vanished before it was read to its end"), "{}", stderr(&done));
+    let notes = tree(&place.path("alone/_cassport/changes"));
+    assert_eq!(notes.iter().filter(|(name, _)| name.contains("/lost/")).count(), 1);
+}
