@@ -425,7 +425,7 @@ fn a_segment_on_its_way_to_cdc_raw_is_not_lost_and_one_that_vanished_is_noted() 
     let expected = place.changes("expected");
 
     let place = Place::new("3.11-cdc");
-    let (name, bytes) = tree(&place.path("cdc_raw")).into_iter().last().unwrap();
+    let (name, bytes) = tree(&place.path("cdc_raw")).into_iter().next_back().unwrap();
     let (raw, live) = (place.path("cdc_raw").join(&name), place.path("commitlog").join(&name));
     std::fs::rename(&raw, &live).unwrap();
     run(place.tail("out"), 0);
