@@ -54,18 +54,7 @@ impl Source {
         sstables: impl IntoIterator<Item = &'s StatsMetadata>,
     ) -> Option<CommitLogPosition> {
         let host = self.host.as_ref().and_then(|host| host.host_id);
-        sstables
-            .into_iter()
-            // What was streamed here as a whole file has positions in the log of another node.
-            .filter(|stats| match (host, stats.originating_host_id) {
-                (Some(host), Some(origin)) => host == origin,
-                _ => true,
-            })
-            .filter_map(|stats| match &stats.commit_log_intervals {
-                Some(intervals) => intervals.iter().map(|interval| interval.end).max(),
-                None => Some(stats.commit_log_upper_bound),
-            })
-            .max()
+        sstables.into_iter().filter_map(|stats| stats.flushed_to(host)).max()
     }
 
     /// Partitions in the SSTables of tables of keyspace `system` that are not selected.

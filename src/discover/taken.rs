@@ -75,14 +75,7 @@ impl Source {
             }
             let node = self.node_of(&descriptor.directory).and_then(|place| nodes.get_mut(&place));
             let Some(node) = node else { return };
-            // What was streamed here as a whole file has positions in the log of another node.
-            if stats.originating_host_id.is_some_and(|origin| origin != node.host_id) {
-                return;
-            }
-            let end = match &stats.commit_log_intervals {
-                Some(intervals) => intervals.iter().map(|interval| interval.end).max(),
-                None => Some(stats.commit_log_upper_bound),
-            };
+            let end = stats.flushed_to(Some(node.host_id));
             node.flushed_to = node.flushed_to.max(end.filter(|end| end.segment_id >= 0));
         };
         let mut read = BTreeSet::new();

@@ -52,7 +52,7 @@ pub(super) fn hand_offs<'m>(
                     manifest.agent, host.host_id
                 ))
             })?;
-            hosts.entry(id).or_default().add(manifest, host);
+            hosts.entry(id).or_default().parts.push((manifest, host));
         }
     }
     for (id, host) in hosts {
@@ -84,32 +84,30 @@ fn no_stream(id: Uuid) -> String {
     )
 }
 
-/// What the agents say of one host.
+/// What the agents say of one host: one part for each agent that read its files.
 #[derive(Default)]
 struct Extracted<'m> {
-    /// One for each agent that read its files.
-    parts: Vec<&'m ManifestHost>,
-    /// Where its tables are not in SSTables; none as soon as that is not known of one of them.
-    first_not_covered: Option<Option<PositionPair>>,
-    /// How far its commit log was laid over them; none as soon as one agent did not.
-    read_to: Option<Option<PositionPair>>,
+    parts: Vec<(&'m Manifest, &'m ManifestHost)>,
 }
 
-impl<'m> Extracted<'m> {
-    fn add(&mut self, manifest: &'m Manifest, host: &'m ManifestHost) {
-        self.parts.push(host);
-        let log =
-            manifest.commit_logs.iter().find(|log| log.host_id.as_ref() == Some(&host.host_id));
-        let read_to = log.and_then(|log| log.read_to);
-        self.read_to = Some(self.read_to.map_or(read_to, |before| before.min(read_to)));
-        let alone = manifest.hosts.len() == 1;
-        for table in &manifest.tables {
-            let covered = first_not_covered(table, &host.host_id, alone);
-            self.first_not_covered = Some(match self.first_not_covered {
-                None => covered,
-                Some(before) => before.min(covered),
-            });
-        }
+impl Extracted<'_> {
+    /// Where its tables are not in SSTables; none if that is not known of one of them.
+    fn first_not_covered(&self) -> Option<PositionPair> {
+        let of_part = |&(manifest, host): &(&Manifest, &ManifestHost)| {
+            let alone = manifest.hosts.len() == 1;
+            let of_table = |table| first_not_covered(table, &host.host_id, alone);
+            manifest.tables.iter().map(of_table).min()
+        };
+        self.parts.iter().filter_map(of_part).min().flatten()
+    }
+
+    /// How far its commit log was laid over them; none if one agent did not.
+    fn read_to(&self) -> Option<PositionPair> {
+        let of_part = |(manifest, host): &(&Manifest, &ManifestHost)| {
+            let mut logs = manifest.commit_logs.iter();
+            logs.find(|log| log.host_id.as_ref() == Some(&host.host_id)).and_then(|log| log.read_to)
+        };
+        self.parts.iter().map(of_part).min().flatten()
     }
 }
 
@@ -149,7 +147,7 @@ fn prove(store: &dyn Store, id: Uuid, host: &Extracted<'_>) -> Result<Proof> {
         )));
     };
     let began = StreamBeginning::parse(&bytes, &store.location(&name))?;
-    if let (Some(from), Some(Some(covered))) = (began.from, host.first_not_covered)
+    if let (Some(from), Some(covered)) = (began.from, host.first_not_covered())
         && pair(from) <= covered
     {
         let words = format!(
@@ -158,7 +156,7 @@ fn prove(store: &dyn Store, id: Uuid, host: &Extracted<'_>) -> Result<Proof> {
         );
         return Ok(Ok((HandOffProof::Positions, words)));
     }
-    if let (Some(from), Some(Some(read_to))) = (began.from, host.read_to)
+    if let (Some(from), Some(read_to)) = (began.from, host.read_to())
         && pair(from) <= read_to
     {
         let words = format!(
@@ -167,7 +165,7 @@ fn prove(store: &dyn Store, id: Uuid, host: &Extracted<'_>) -> Result<Proof> {
         );
         return Ok(Ok((HandOffProof::Positions, words)));
     }
-    for part in &host.parts {
+    for (_, part) in &host.parts {
         if let Err(words) = follows(id, &began, part) {
             return Ok(Err(words));
         }

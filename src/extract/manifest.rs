@@ -91,7 +91,8 @@ pub(super) fn manifest_hosts(source: &Source, tables: &[TablePlan]) -> Vec<Manif
     taken.into_iter().map(host).collect()
 }
 
-fn pair(at: &CommitLogPosition) -> PositionPair {
+/// A position as our files have it.
+pub(super) fn pair(at: &CommitLogPosition) -> PositionPair {
     // Ids and offsets are never negative, but for the position "none".
     (u64::try_from(at.segment_id).unwrap_or(0), u64::try_from(at.position).unwrap_or(0))
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
-use crate::commitlog::EncryptionKeys;
+use crate::commitlog::{CommitLogPosition, EncryptionKeys};
 use crate::dht::Partitioner;
 use crate::discover::{SchemaOption, Source, system_tables};
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ use crate::progress::{CommitLogReport, Events, OffsetRange, OverlaidSegment, Qua
 use crate::schema::{TableId, TableMetadata};
 use crate::sstable::Component;
 
+use super::manifest::pair;
 use super::options::{ExtractOptions, OnCorrupt};
 use super::plan::TablePlan;
 
@@ -340,23 +341,18 @@ pub(super) fn quarantine(overlay: &Overlay) -> Vec<Quarantine> {
     overlay.damage.iter().map(entry).collect()
 }
 
-/// A position as files have it; none of them is ever negative.
-fn pair(segment: i64, offset: i32) -> (u64, u64) {
-    (u64::try_from(segment).unwrap_or(0), u64::try_from(offset).unwrap_or(0))
-}
-
 /// What report and manifest say of the logs.
 pub(super) fn reports(overlays: Option<&Overlays>) -> Vec<CommitLogReport> {
     let of_segment = |segment: &crate::overlay::OverlaidSegment| OverlaidSegment {
         name: segment.name.clone(),
         bytes: segment.bytes,
-        end: pair(segment.id, segment.end),
+        end: pair(&CommitLogPosition { segment_id: segment.id, position: segment.end }),
         mutations: segment.mutations,
     };
     let of_node = |node: &NodeOverlay| CommitLogReport {
         node: Some(node.node.clone()).filter(|name| !name.is_empty()),
         host_id: node.host_id.clone(),
-        read_to: node.overlay.read_to.map(|at| pair(at.segment_id, at.position)),
+        read_to: node.overlay.read_to.as_ref().map(pair),
         segments: node.overlay.segments.iter().map(of_segment).collect(),
         updates_taken: node.overlay.updates.iter().sum(),
         updates_flushed: node.overlay.persisted,

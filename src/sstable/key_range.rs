@@ -12,10 +12,14 @@ use crate::io::ReadMode;
 /// of them where the other is missing; of BTI Partitions.db, read to its end, with Rows.db. All tokens where they are damaged or
 /// do not agree.
 pub fn recorded_token_range(descriptor: &Descriptor) -> TokenRange {
+    let statistics =
+        Statistics::read(&descriptor.path(Component::Statistics), descriptor.version).ok();
     // What cannot be read does not say it; then it is the one that nearly all have.
-    let partitioner = Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)
-        .map_or(Partitioner::Murmur3, |statistics| statistics.validation.partitioner);
-    match recorded_keys(descriptor, &partitioner) {
+    let (partitioner, recorded) = match statistics {
+        Some(statistics) => (statistics.validation.partitioner, statistics.stats.key_range),
+        None => (Partitioner::Murmur3, None),
+    };
+    match recorded_keys(descriptor, &partitioner, recorded.as_ref()) {
         Ok(Some((first, last))) => {
             let (first, last) = (partitioner.token(&first), partitioner.token(&last));
             // The start is exclusive; an empty key has the least token and belongs to the range that starts there.
@@ -26,21 +30,25 @@ pub fn recorded_token_range(descriptor: &Descriptor) -> TokenRange {
     }
 }
 
-type Keys = Option<(Vec<u8>, Vec<u8>)>;
+/// The first and the last.
+type Keys = (Vec<u8>, Vec<u8>);
 
-fn recorded_keys(descriptor: &Descriptor, partitioner: &Partitioner) -> Result<Keys> {
+/// `recorded`: what Statistics.db says of them, if it does.
+fn recorded_keys(
+    descriptor: &Descriptor,
+    partitioner: &Partitioner,
+    recorded: Option<&Keys>,
+) -> Result<Option<Keys>> {
     if descriptor.format == Format::Bti {
-        return recorded_in_trie(descriptor, partitioner);
+        return recorded_in_trie(descriptor, partitioner, recorded);
     }
     let Some(index) = PrimaryIndex::open(descriptor, partitioner, ReadMode::Read)? else {
         let summary = Summary::open(descriptor)?;
         return Ok(summary.map(|s| (s.first_key().to_vec(), s.last_key().to_vec())));
     };
-    let statistics =
-        Statistics::read(&descriptor.path(Component::Statistics), descriptor.version).ok();
     // A damaged Summary.db is not noticed by the index, which does without it; here it must be whole or absent.
     Summary::open(descriptor)?;
-    index.check_key_range(statistics.and_then(|s| s.stats.key_range).as_ref())?;
+    index.check_key_range(recorded)?;
     let mut entries = index.entries();
     let (mut first, mut last) = (None, Vec::new());
     while let Some(entry) = entries.next_entry()? {
@@ -53,15 +61,16 @@ fn recorded_keys(descriptor: &Descriptor, partitioner: &Partitioner) -> Result<K
     Ok(first.map(|first| (first, last)))
 }
 
-fn recorded_in_trie(descriptor: &Descriptor, partitioner: &Partitioner) -> Result<Keys> {
+fn recorded_in_trie(
+    descriptor: &Descriptor,
+    partitioner: &Partitioner,
+    recorded: Option<&Keys>,
+) -> Result<Option<Keys>> {
     // How long the data is, only Data.db can tell, and that may be what is damaged.
     let opened = PartitionIndex::open(descriptor, partitioner, u64::MAX, ReadMode::Read)?;
     let Some(index) = opened else { return Ok(None) };
     let (first, last) = (index.first_key().to_vec(), index.last_key().to_vec());
-    let statistics =
-        Statistics::read(&descriptor.path(Component::Statistics), descriptor.version).ok();
-    let recorded = statistics.and_then(|s| s.stats.key_range);
-    if recorded.is_some_and(|recorded| recorded != (first.clone(), last.clone())) {
+    if recorded.is_some_and(|recorded| (&recorded.0, &recorded.1) != (&first, &last)) {
         return Ok(None);
     }
     let mut partitions = index.partitions();

@@ -3,14 +3,13 @@
 use uuid::Uuid;
 
 use crate::changes::{LogPosition, StreamBeginning, Watermark, beginning_object, watermark_object};
-use crate::commitlog::SegmentName;
 use crate::discover::Source;
 use crate::error::Result;
 use crate::merge::TieBreak;
 use crate::progress::UnixMillis;
-use crate::store::{PutOutcome, Store};
+use crate::store::Store;
 
-use super::options::TailOptions;
+use super::listing::SegmentDirs;
 
 /// The beginning, until it is noted.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ impl Beginning {
     pub(super) fn open(
         store: &dyn Store,
         host: Uuid,
-        options: &TailOptions,
+        dirs: &SegmentDirs,
         source: &Source,
         known: impl Iterator<Item = i64>,
         time: UnixMillis,
@@ -46,20 +45,16 @@ impl Beginning {
             }
             return Ok(this);
         }
-        let mut oldest_segment = source.oldest_segment();
-        if let Some(directory) = &options.commitlog_dir {
-            let names = std::fs::read_dir(directory).into_iter().flatten().flatten();
-            let ids = names.filter_map(|entry| SegmentName::parse(entry.file_name().to_str()?));
-            oldest_segment = oldest_segment.into_iter().chain(ids.map(|name| name.id)).min();
-        }
+        let live = SegmentDirs { live: dirs.live.clone(), ..SegmentDirs::default() }.list()?;
+        let oldest_segment = source.oldest_segment().into_iter().chain(live.into_keys()).min();
         // Up to 3.11 a segment comes to `cdc_raw` when it is discarded, to an archive when it is complete.
-        let comes_later = options.archive.is_some()
-            || options.cdc_raw.is_some() && source.tie_break() != TieBreak::From40;
+        let comes_later = dirs.archive.is_some()
+            || dirs.cdc_raw.is_some() && source.tie_break() != TieBreak::From40;
         this.to_come = oldest_segment.filter(|_| comes_later);
         this.pending = Some(StreamBeginning {
             from: oldest.map(|segment| LogPosition { segment, offset: 0 }),
             oldest_segment,
-            reached: None,
+            reached: if dirs.paths().next().is_none() { flushed_to(source)? } else { None },
             time: time.0,
         });
         Ok(this)
@@ -83,26 +78,27 @@ impl Beginning {
         Some((mark.segment, u64::from(mark.offset), words))
     }
 
-    /// Notes it in the store, once everything that was written before the tail began is shipped: `mark` says what is. Without
-    /// segments to follow `flushed_to` takes the place of the position.
-    pub(super) fn publish(
-        &mut self,
-        store: &dyn Store,
-        mark: Watermark,
-        flushed_to: Option<LogPosition>,
-    ) -> Result<()> {
-        let Some(pending) = self.pending else { return Ok(()) };
-        let reached = match flushed_to {
-            Some(flushed) => flushed,
-            None if mark.time >= pending.time && mark.segment > 0 => mark.position(),
-            None => return Ok(()),
-        };
-        let beginning = StreamBeginning { reached: Some(reached), ..pending };
-        match store.put_if_absent(&beginning_object(self.host), &beginning.to_json()?)? {
-            PutOutcome::Created(_) | PutOutcome::Exists => self.pending = None,
+    /// Notes it in the store, once everything that was written before the tail began is shipped: `mark` says what is.
+    pub(super) fn publish(&mut self, store: &dyn Store, mark: Watermark) -> Result<()> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        if pending.reached.is_none() {
+            if mark.time < pending.time || mark.segment <= 0 {
+                return Ok(());
+            }
+            pending.reached = Some(mark.position());
         }
+        // One that another run noted meanwhile is as good.
+        store.put_if_absent(&beginning_object(self.host), &pending.to_json()?)?;
+        self.pending = None;
         Ok(())
     }
+}
+
+/// How far the SSTables of the node have its commit log: where no segments are followed, that takes the place of a position.
+fn flushed_to(source: &Source) -> Result<Option<LogPosition>> {
+    let taken = source.taken(&[], &|_| true);
+    let flushed = taken.into_iter().filter_map(|node| node.flushed_to).max();
+    flushed.map(LogPosition::try_from).transpose()
 }
 
 /// Segments that Cassandra made and removed while nobody looked: ids of one process are counted up by one, those of the next
@@ -144,15 +140,15 @@ mod tests {
         assert_eq!(beginning.listed(Some(9)), None);
         assert_eq!(beginning.listed(Some(8)), None);
         let mark = |time| Watermark { segment: 9, offset: 77, time };
-        beginning.publish(&store, mark(999), None).unwrap();
+        beginning.publish(&store, mark(999)).unwrap();
         let name = beginning_object(HOST);
         assert!(store.get(&name).unwrap().is_none());
-        beginning.publish(&store, mark(1000), None).unwrap();
+        beginning.publish(&store, mark(1000)).unwrap();
         let noted = StreamBeginning::parse(&store.get(&name).unwrap().unwrap(), &name).unwrap();
         assert_eq!(noted.from, Some(LogPosition { segment: 8, offset: 0 }));
         assert_eq!(noted.reached, Some(LogPosition { segment: 9, offset: 77 }));
         // Nothing changes it later.
-        beginning.publish(&store, mark(2000), None).unwrap();
+        beginning.publish(&store, mark(2000)).unwrap();
         assert_eq!(
             StreamBeginning::parse(&store.get(&name).unwrap().unwrap(), &name).unwrap(),
             noted

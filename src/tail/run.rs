@@ -85,7 +85,8 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
     store.clean_temporaries(&change_folder(host))?;
     let known = state.segments().map(|(id, _)| id);
     let began = clock::now();
-    let beginning = Beginning::open(&*store, host, options, &source, known, began)?;
+    let dirs = dirs_of(options);
+    let beginning = Beginning::open(&*store, host, &dirs, &source, known, began)?;
     let sees_all = sees_all(options, &source);
     if !sees_all {
         events.warning(
@@ -93,8 +94,6 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
              caught up cannot be told (status shows no lag); --commitlog-dir beside it shows writes at once",
         );
     }
-    let flushed_to =
-        if dirs_of(options).paths().next().is_none() { flushed_to(&source)? } else { None };
     let cdc_only = options.cdc_raw.is_some();
     let base = match options.base {
         Base::None => None,
@@ -105,7 +104,6 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
     if options.backups {
         backups.renew(&source, translator.tables(), options.input.read_mode, &state)?;
     }
-    let dirs = dirs_of(options);
     let (wake, words) = Wake::new(dirs.paths());
     for words in &words {
         events.warning(words);
@@ -126,7 +124,6 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         stored: Vec::new(),
         watermarks: Watermarks::new(options.sync_period, sees_all),
         beginning,
-        flushed_to,
         clock: ClockWatch::default(),
         space: SpaceWatch::new(options),
         report: TailReport::default(),
@@ -149,17 +146,6 @@ fn dirs_of(options: &TailOptions) -> SegmentDirs {
 fn sees_all(options: &TailOptions, source: &Source) -> bool {
     options.commitlog_dir.is_some()
         || options.cdc_raw.is_some() && source.tie_break() == TieBreak::From40
-}
-
-/// How far the SSTables of the node have its commit log.
-fn flushed_to(source: &Source) -> Result<Option<LogPosition>> {
-    let taken = source.taken(&[], &|_| true);
-    taken
-        .into_iter()
-        .filter_map(|node| node.flushed_to)
-        .max()
-        .map(LogPosition::try_from)
-        .transpose()
 }
 
 /// The host whose commit log it is.
@@ -194,8 +180,6 @@ struct Tail<'a> {
     stored: Vec<Parcel>,
     watermarks: Watermarks,
     beginning: Beginning,
-    /// Where no segments are followed: what was flushed when the tail began.
-    flushed_to: Option<LogPosition>,
     clock: ClockWatch,
     space: SpaceWatch,
     report: TailReport,
@@ -317,10 +301,8 @@ impl Tail<'_> {
             .state
             .segments()
             .filter(|(id, state)| {
-                // One with changes goes from the commit log to `cdc_raw`, and may be on its way.
-                let comes_back = state.live && self.dirs.cdc_raw.is_some();
                 let is_known = found.contains_key(id) || self.followers.contains_key(id);
-                !state.finished && !is_known && !comes_back
+                !state.finished && !is_known && !self.may_be_on_its_way(state)
             })
             .map(|(id, _)| id)
             .collect();
@@ -346,9 +328,14 @@ impl Tail<'_> {
         Ok(())
     }
 
+    /// A segment with changes goes from the commit log to `cdc_raw`; between two listings it can be in neither.
+    fn may_be_on_its_way(&self, state: &SegmentState) -> bool {
+        state.live && self.dirs.cdc_raw.is_some()
+    }
+
     /// A segment is gone that was not read to its end.
     fn vanished(&mut self, id: i64, state: &SegmentState) -> Result<()> {
-        if state.may_vanish() || state.live && self.dirs.cdc_raw.is_some() {
+        if state.may_vanish() || self.may_be_on_its_way(state) {
             return Ok(());
         }
         let words = format!(
@@ -751,7 +738,7 @@ impl Tail<'_> {
         let pause = if last { Duration::ZERO } else { WATERMARK.max(self.options.flush_interval) };
         let Some(mark) = self.watermarks.due(pause, self.followers.values()) else { return Ok(()) };
         self.store.put(&watermark_object(self.host), mark.to_json().as_bytes())?;
-        self.beginning.publish(&*self.store, mark, self.flushed_to)?;
+        self.beginning.publish(&*self.store, mark)?;
         let now = clock::now();
         let status = Status {
             host: host_name(),

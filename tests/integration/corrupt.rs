@@ -7,12 +7,10 @@ use std::sync::atomic::AtomicI32;
 
 use cassport::dht::{Token, TokenRange};
 use cassport::discover::{InputOptions, Source};
-use cassport::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions, run};
+use cassport::extract::{ExtractOptions, OnCorrupt, run};
 use cassport::io::ReadMode;
 use cassport::merge::{PartitionMerge, RowSink, TieBreak};
-use cassport::output::{
-    FormatOptions, JsonNumbers, MetadataMode, Profile, RecordFormat, RecordWriter,
-};
+use cassport::output::{FormatOptions, MetadataMode, Profile, RecordFormat, RecordWriter};
 use cassport::progress::NoEvents;
 use cassport::rows::RowView;
 use cassport::schema::TableMetadata;
@@ -204,38 +202,8 @@ fn no_damage_of_an_me_sstable_crashes() {
 }
 
 fn extract_options(data: &Path, on_corrupt: OnCorrupt) -> ExtractOptions {
-    ExtractOptions {
-        commit_log: cassport::extract::CommitLogOptions::default(),
-        input: InputOptions {
-            data_dirs: vec![data.to_path_buf()],
-            tables: vec!["storage.lz4".into()],
-            read_mode: ReadMode::Read,
-            ..InputOptions::default()
-        },
-        output: OutputTarget::Discard,
-        s3: Default::default(),
-        share: Default::default(),
-        read_rate: None,
-        heartbeat: std::time::Duration::from_secs(10),
-        records: RecordOptions {
-            profile: Profile::Jsonl,
-            metadata: MetadataMode::None,
-            writetime: None,
-            expires_column: None,
-            include_columns: Vec::new(),
-            exclude_columns: Vec::new(),
-            rename: Default::default(),
-            column_types: Default::default(),
-            json_numbers: JsonNumbers::Number,
-        },
-        now: NOW,
-        now_given: true,
-        threads: 1,
-        memory: 64 << 20,
-        file_size: 200,
-        on_corrupt,
-        overwrite: false,
-    }
+    let options = crate::support::extract_options(data, vec!["storage.lz4".into()], NOW);
+    ExtractOptions { memory: 64 << 20, file_size: 200, on_corrupt, ..options }
 }
 
 /// A data root with one table, its schema and its node; the root and the table's folder.

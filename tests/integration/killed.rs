@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::s3::command;
 use crate::s3::servers::{self, Bucket, Kind};
-use crate::support::{repository, run, tree, without_times};
+use crate::support::{Dice, kills, repository, run, tree, without_times};
 
 const CLOCK: &str = "1795279700";
 
@@ -68,26 +68,6 @@ impl Place {
     }
 }
 
-/// A small generator, so that a seed gives the same instants everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let seed = std::env::var("CASSPORT_SEED").map_or(1, |text| text.parse().unwrap());
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit.max(1)
-    }
-}
-
-fn kills() -> usize {
-    std::env::var("CASSPORT_KILLS").map_or(12, |text| text.parse().unwrap())
-}
-
 /// Starts `command` and kills it after `patience` unless it ended by itself.
 fn kill_after(mut command: Command, patience: Duration) -> (bool, ExitStatus) {
     let mut child: Child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -132,7 +112,7 @@ fn one_agent(
     run(extract(&reference), 0);
     let usual = u64::try_from(start.elapsed().as_micros()).unwrap();
     let expected = reference.files();
-    let mut dice = Dice::new();
+    let mut dice = Dice::new(0);
     let (mut dealt, mut outputs, mut wanted) = (0, 0, 0);
     while dealt < kills || wanted == 0 {
         assert!(dealt < 20 * kills, "no kill was at the right instant");
@@ -163,7 +143,7 @@ fn several_agents(mut new_place: impl FnMut(usize) -> Place) {
     let usual = u64::try_from(start.elapsed().as_micros()).unwrap() / 3;
     run(reference.command("seal", &[]), 0);
     let expected = reference.files();
-    let mut dice = Dice::new();
+    let mut dice = Dice::new(0);
     let (mut dealt, mut outputs) = (0, 0);
     while dealt < kills() {
         outputs += 1;

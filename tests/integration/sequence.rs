@@ -20,32 +20,12 @@ use cassport::store::{LocalStore, Store};
 
 use crate::s3::command;
 use crate::s3::servers::{self, Bucket};
-use crate::support::run;
+use crate::support::{Dice, kills, run};
 
 const SCHEMA: &str = "CREATE TABLE shop.orders (customer int, id int, name text STATIC, total int, \
     note text, PRIMARY KEY (customer, id));";
 const CLOCK: &str = "1700000000";
 const HOSTS: usize = 3;
-
-/// The same numbers everywhere for one seed.
-struct Dice(u64);
-
-impl Dice {
-    fn new(more: u64) -> Self {
-        let seed = std::env::var("CASSPORT_SEED").map_or(1, |text| text.parse().unwrap());
-        Self(seed + more)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit.max(1)
-    }
-}
-
-fn kills() -> usize {
-    std::env::var("CASSPORT_KILLS").map_or(12, |text| text.parse().unwrap())
-}
 
 fn table() -> Arc<TableMetadata> {
     Arc::new(parse_schema(SCHEMA, None).unwrap().table("shop", "orders").unwrap().clone())

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use cassport::discover::InputOptions;
+use cassport::extract::{CommitLogOptions, ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
+use cassport::io::ReadMode;
+use cassport::output::{JsonNumbers, MetadataMode, Profile};
+
 /// The lines of Cassandra that `testdata` has a corpus of.
 pub(crate) const LINES: [&str; 5] = ["3.0", "3.11", "4.0", "4.1", "5.0"];
 
@@ -34,6 +39,64 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     }
     eprintln!("SKIPPED: {} is not there", found.display());
     None
+}
+
+/// The same numbers everywhere for one seed.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    /// Of `CASSPORT_SEED`, or else 1; `more` makes different ones of one seed.
+    pub(crate) fn new(more: u64) -> Self {
+        let seed = std::env::var("CASSPORT_SEED").map_or(1, |text| text.parse().unwrap());
+        Self(seed + more)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit.max(1)
+    }
+}
+
+/// How often a test kills: `CASSPORT_KILLS`.
+pub(crate) fn kills() -> usize {
+    std::env::var("CASSPORT_KILLS").map_or(12, |text| text.parse().unwrap())
+}
+
+/// An extract of some tables that writes nothing, by one thread.
+pub(crate) fn extract_options(data: &Path, tables: Vec<String>, now: i64) -> ExtractOptions {
+    ExtractOptions {
+        commit_log: CommitLogOptions::default(),
+        input: InputOptions {
+            data_dirs: vec![data.to_path_buf()],
+            tables,
+            read_mode: ReadMode::Read,
+            ..InputOptions::default()
+        },
+        output: OutputTarget::Discard,
+        s3: Default::default(),
+        share: Default::default(),
+        read_rate: None,
+        heartbeat: std::time::Duration::from_secs(10),
+        records: RecordOptions {
+            profile: Profile::Jsonl,
+            metadata: MetadataMode::None,
+            writetime: None,
+            expires_column: None,
+            include_columns: Vec::new(),
+            exclude_columns: Vec::new(),
+            rename: Default::default(),
+            column_types: Default::default(),
+            json_numbers: JsonNumbers::Number,
+        },
+        now,
+        now_given: true,
+        threads: 1,
+        memory: 256 << 20,
+        file_size: 256 << 20,
+        on_corrupt: OnCorrupt::Fail,
+        overwrite: false,
+    }
 }
 
 /// The binary with `arguments`, and nothing of the caller's configuration.

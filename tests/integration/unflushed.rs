@@ -7,17 +7,13 @@ use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
 use cassport::dht::TokenRange;
-use cassport::discover::{InputOptions, Source};
+use cassport::discover::Source;
 use cassport::error::ErrorClass;
-use cassport::extract::{
-    CommitLogOptions, ExtractOptions, LogDirectory, OnCorrupt, OutputTarget, RangeSum,
-    RecordOptions, Replay,
-};
-use cassport::io::ReadMode;
-use cassport::output::{JsonNumbers, MetadataMode, Profile};
+use cassport::extract::{ExtractOptions, LogDirectory, RangeSum, Replay};
+use cassport::output::MetadataMode;
 use cassport::progress::Events;
 
-use crate::support::{Json, cassport, repository, run, tree};
+use crate::support::{Json, cassport, extract_options, repository, run, tree};
 
 /// A corpus with a commit log.
 struct Corpus {
@@ -62,41 +58,11 @@ impl Corpus {
     }
 
     fn options(&self, log: &Path) -> ExtractOptions {
-        ExtractOptions {
-            commit_log: CommitLogOptions {
-                directories: vec![LogDirectory { node: None, path: log.to_owned() }],
-                ..CommitLogOptions::default()
-            },
-            input: InputOptions {
-                data_dirs: vec![self.path.join("data")],
-                tables: self.tables(),
-                read_mode: ReadMode::Read,
-                ..InputOptions::default()
-            },
-            output: OutputTarget::Discard,
-            s3: Default::default(),
-            share: Default::default(),
-            read_rate: None,
-            heartbeat: Duration::from_secs(10),
-            records: RecordOptions {
-                profile: Profile::Jsonl,
-                metadata: MetadataMode::Cell,
-                writetime: None,
-                expires_column: None,
-                include_columns: Vec::new(),
-                exclude_columns: Vec::new(),
-                rename: Default::default(),
-                column_types: Default::default(),
-                json_numbers: JsonNumbers::Number,
-            },
-            now: self.clock().parse().unwrap(),
-            now_given: true,
-            threads: 1,
-            memory: 256 << 20,
-            file_size: 256 << 20,
-            on_corrupt: OnCorrupt::Fail,
-            overwrite: false,
-        }
+        let now = self.clock().parse().unwrap();
+        let mut options = extract_options(&self.path.join("data"), self.tables(), now);
+        options.commit_log.directories = vec![LogDirectory { node: None, path: log.to_owned() }];
+        options.records.metadata = MetadataMode::Cell;
+        options
     }
 }
 

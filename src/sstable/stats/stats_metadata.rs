@@ -210,6 +210,20 @@ fn covered_clustering(r: &mut ByteReader<'_>) -> Result<CoveredClustering, Decod
 }
 
 impl StatsMetadata {
+    /// The greatest position of the commit log of `host` that it has; none if its positions are in the log of another node, from
+    /// which it was streamed here as a whole file.
+    pub fn flushed_to(&self, host: Option<Uuid>) -> Option<CommitLogPosition> {
+        if let (Some(host), Some(origin)) = (host, self.originating_host_id)
+            && host != origin
+        {
+            return None;
+        }
+        match &self.commit_log_intervals {
+            Some(intervals) => intervals.iter().map(|interval| interval.end).max(),
+            None => Some(self.commit_log_upper_bound),
+        }
+    }
+
     pub(super) fn read(r: &mut ByteReader<'_>, version: Version) -> Result<Self, DecodeError> {
         Self::read_with_flat(r, version).map(|(stats, _)| stats)
     }
