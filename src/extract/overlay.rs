@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
 use crate::commitlog::{CommitLogPosition, EncryptionKeys};
-use crate::dht::Partitioner;
 use crate::discover::{SchemaOption, Source, system_tables};
 use crate::error::{Error, Result};
 use crate::overlay::{
@@ -119,15 +118,6 @@ pub(super) fn read_overlays(
     let log = &options.commit_log;
     if log.directories.is_empty() {
         return Ok(None);
-    }
-    if source.partitioner != Partitioner::Murmur3 {
-        return Err(Error::Usage {
-            what: format!(
-                "--commitlog-dir puts mutations in the order of Murmur3Partitioner, the cluster's is {}",
-                source.partitioner.name()
-            ),
-            hint: Some("nodetool flush or a snapshot, and extract without it".into()),
-        });
     }
     let by_node = by_node(source, &log.directories)?;
     let count = by_node.len().max(1);
@@ -293,6 +283,7 @@ impl NodeLog<'_> {
                     options.input.read_mode,
                     options.now,
                 )?,
+                partitioner: &source.partitioner,
                 schema_persisted: &schema,
                 memory,
                 directory: &directory,
