@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
 use crate::commitlog::{CommitLogPosition, EncryptionKeys};
+use crate::dht::Partitioner;
 use crate::discover::{SchemaOption, Source, system_tables};
 use crate::error::{Error, Result};
 use crate::overlay::{
@@ -118,6 +119,20 @@ pub(super) fn read_overlays(
     let log = &options.commit_log;
     if log.directories.is_empty() {
         return Ok(None);
+    }
+    // Cassandra's own tables, of which the log of a node has most to say: nobody migrates them.
+    let is_local = |plan: &&TablePlan| {
+        plan.job.readers.iter().any(|reader| matches!(reader.partitioner(), Partitioner::Local(_)))
+    };
+    if let Some(plan) = tables.iter().find(is_local) {
+        return Err(Error::Usage {
+            what: format!(
+                "{}: its partitions are ordered by LocalPartitioner, and --commitlog-dir puts mutations in the order of {}",
+                plan.job.name,
+                source.partitioner.name()
+            ),
+            hint: Some("extract it by itself, without --commitlog-dir".into()),
+        });
     }
     let by_node = by_node(source, &log.directories)?;
     let count = by_node.len().max(1);
