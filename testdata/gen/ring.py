@@ -66,6 +66,10 @@ class Ring:
         settings = {"num_tokens": TOKENS, "hinted_handoff_enabled": False, "auto_bootstrap": False,
                     # The least that a small heap gets is too little for the statements of all keyspaces.
                     "prepared_statements_cache_size_mb": 64}
+        if line.number >= (4, 0):
+            # A node tries again to reach one that was down after half of its shortest timeout: half a minute with those of
+            # `node.py`, while one that starts waits 16 seconds for an answer to its first gossip ("Unable to gossip with any peers").
+            settings["request_timeout_in_ms"] = 4000
         if line.number >= (3, 11):
             settings["cdc_enabled"] = False
         settings |= more or {}
