@@ -184,6 +184,9 @@ impl Tail<'_> {
             self.shipper.drain(&mut self.stored)?;
             self.settle()?;
         }
+        if self.held.all().is_empty() {
+            self.held_until = None;
+        }
         Ok(())
     }
 }

@@ -18,6 +18,8 @@ use super::translate::Translated;
 
 /// How long a segment may be there with half a header before that is called damage.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long after a mutation was held for a new reason nothing counts as shipped: definitions are on the disk sooner.
+const HELD_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tail<'_> {
     /// Goes through all segments once; false if there was nothing to read.
@@ -25,7 +27,10 @@ impl Tail<'_> {
         let began = clock::now().0;
         if self.clock.was_put_back(began, Instant::now()) {
             self.watermarks.forget_time();
+            self.list()?;
         }
+        // What is written to segments that came after that is not seen, however long this takes.
+        let seen_until = self.listed.0.min(began);
         let ids: Vec<i64> = self.followers.keys().copied().collect();
         let mut behind = BTreeMap::new();
         let mut in_use = 0;
@@ -41,6 +46,7 @@ impl Tail<'_> {
             if self.is_stopped() {
                 return Ok(progressed);
             }
+            self.list_if_due()?;
         }
         while let Some(backup) = self.backups.next(&self.state)? {
             progressed = true;
@@ -53,7 +59,10 @@ impl Tail<'_> {
         for words in std::mem::take(&mut self.translator.words) {
             self.events.warning(&words);
         }
-        self.watermarks.passed(began, self.followers.values());
+        // What is held is not shipped. What stays so, of a table that was dropped, stops the time only at first.
+        if self.held_until.is_none_or(|until| Instant::now() >= until) {
+            self.watermarks.passed(seen_until, self.followers.values());
+        }
         Ok(progressed)
     }
 
@@ -98,6 +107,7 @@ impl Tail<'_> {
                         Translated::Unknown(why) => {
                             self.held.keep(end, version, payload)?;
                             if self.report.held_why.insert(why.clone()) {
+                                self.held_until = Some(Instant::now() + HELD_PATIENCE);
                                 let words = format!("a mutation that ends at {end} is held: {why}");
                                 self.events.warning(&words);
                             }
@@ -134,11 +144,11 @@ impl Tail<'_> {
                     return Ok(true);
                 }
                 SegmentStep::Damage(damage) => {
-                    let error = damage.to_error(&follower.file.path);
-                    self.events.warning(&error.to_string());
-                    self.report.damaged(error.to_string());
+                    let error = damage.to_error(&follower.file.path).to_string();
+                    self.report.damaged(error.clone());
                     follower.state.damaged = true;
                     progressed = true;
+                    self.lost(follower.id(), follower.offset, error)?;
                 }
             }
         }

@@ -35,8 +35,6 @@ use super::watermark::Watermarks;
 
 /// Between two looks at the segments where nothing wakes the tail: markers come every 100 ms.
 const POLL: Duration = Duration::from_millis(50);
-/// Between two listings of the directories where nothing wakes it.
-const LIST: Duration = Duration::from_secs(1);
 /// Between two tries at mutations that are held, two looks at the space, two saves of positions without records.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// Between two watermarks, at least.
@@ -105,6 +103,10 @@ pub(super) struct Tail<'a> {
     pub(super) watermarks: Watermarks,
     pub(super) beginning: Beginning,
     pub(super) clock: ClockWatch,
+    /// When the directories were last listed: by the clock (ms since 1970), and by one that nobody sets.
+    pub(super) listed: (i64, Instant),
+    /// Until then what is held may be of a definition that is on its way to the disk.
+    pub(super) held_until: Option<Instant>,
     pub(super) space: SpaceWatch,
     pub(super) report: TailReport,
     pub(super) started: Instant,
@@ -165,6 +167,8 @@ impl<'a> Tail<'a> {
             watermarks: Watermarks::new(options.sync_period, sees_all),
             beginning,
             clock: ClockWatch::default(),
+            listed: (began.0, Instant::now()),
+            held_until: None,
             space: SpaceWatch::new(options),
             report: TailReport::default(),
             started: Instant::now(),
@@ -179,9 +183,9 @@ impl Tail<'_> {
 
     pub(super) fn follow(&mut self, wake: &Wake) -> Result<()> {
         self.list()?;
-        let mut listed = Instant::now();
         let mut kept_house = Instant::now();
         loop {
+            self.list_if_due()?;
             let progressed = self.pass()?;
             self.settle()?;
             if self.is_stopped() || self.options.once && !progressed {
@@ -198,9 +202,8 @@ impl Tail<'_> {
             let due = self.followers.values().filter_map(|f| f.object.as_ref());
             let longest =
                 due.map(|o| o.due_in(self.options.flush_interval)).fold(POLL, Duration::min);
-            if wake.wait(longest) || listed.elapsed() >= LIST {
+            if wake.wait(longest) {
                 self.list()?;
-                listed = Instant::now();
             }
         }
         self.ship_held()?;
@@ -269,6 +272,15 @@ impl Tail<'_> {
         self.state.save()
     }
 
+    /// What of the changes is not shipped, and will perhaps never be.
+    fn trouble(&self) -> Option<String> {
+        let gone = self.report.lost.last().or(self.report.damage.last()).cloned();
+        gone.or_else(|| {
+            let (count, why) = (self.held.all().len(), self.report.held_why.last()?);
+            (count > 0).then(|| format!("{count} mutations are held, among them one because {why}"))
+        })
+    }
+
     /// Publishes the watermark and the status, if it is time.
     pub(super) fn publish(&mut self, last: bool) -> Result<()> {
         let pause = if last { Duration::ZERO } else { WATERMARK.max(self.options.flush_interval) };
@@ -285,7 +297,7 @@ impl Tail<'_> {
             bytes_read: self.report.bytes_read,
             bytes_written: self.report.bytes_written,
             lag_seconds: (mark.time > 0).then(|| now.seconds_since(UnixMillis(mark.time))),
-            last_error: self.report.lost.last().or(self.report.damage.last()).cloned(),
+            last_error: self.trouble(),
             ..Status::new(0, if last { Phase::Complete } else { Phase::Tailing })
         };
         self.store.put(&change_status_object(self.host), &write_json(&status)?).map(drop)

@@ -1,5 +1,7 @@
 //! Which segments are followed: those that are new, and those that are gone.
 
+use std::time::{Duration, Instant};
+
 use crate::changes::{LostChanges, lost_object};
 use crate::error::Result;
 use crate::progress::clock;
@@ -10,9 +12,16 @@ use super::listing::{Found, SegmentFile};
 use super::run::Tail;
 use super::state::SegmentState;
 
+/// Between two listings of the directories where nothing wakes the tail.
+const LIST: Duration = Duration::from_secs(1);
+/// Segments of the commit-log directory that are opened before it is their turn. A snapshot flushes everything, and then
+/// Cassandra removes all of them at once but the last; what is open can still be read.
+const OPEN_AHEAD: usize = 256;
+
 impl Tail<'_> {
     /// Looks for segments that are new or gone.
     pub(super) fn list(&mut self) -> Result<()> {
+        self.listed = (clock::now().0, Instant::now());
         let found = self.dirs.list()?;
         if let Some((segment, offset, words)) = self.beginning.listed(found.keys().next().copied())
         {
@@ -65,21 +74,33 @@ impl Tail<'_> {
         Ok(())
     }
 
-    pub(super) fn take_up(&mut self, id: i64, file: &SegmentFile) -> Result<()> {
+    /// The same, if it was not done for a while.
+    pub(super) fn list_if_due(&mut self) -> Result<()> {
+        if self.listed.1.elapsed() >= LIST { self.list() } else { Ok(()) }
+    }
+
+    fn take_up(&mut self, id: i64, file: &SegmentFile) -> Result<()> {
         let mut state = self.state.segment(id);
         if state.finished {
             // Cassandra links a segment again when it replays it after a crash.
             return self.delete_if_told(&Follower::new(file.clone(), state));
         }
         state.live = file.found == Found::Live;
+        state.indexed |= file.holds_changes();
         // Known from now on, also if this run ends before it is read: a gap in the ids is one that nobody saw.
         self.state.set_segment(id, state.clone());
-        self.followers.insert(id, Follower::new(file.clone(), state));
+        let mut follower = Follower::new(file.clone(), state);
+        let open = self.followers.values().filter(|other| other.reader.is_some()).count();
+        if file.found == Found::Live && open < OPEN_AHEAD {
+            // What stands against it is told when it is read.
+            let _ = follower.open(&self.options.keys);
+        }
+        self.followers.insert(id, follower);
         Ok(())
     }
 
     /// A segment with changes goes from the commit log to `cdc_raw`; between two listings it can be in neither.
-    pub(super) fn may_be_on_its_way(&self, state: &SegmentState) -> bool {
+    fn may_be_on_its_way(&self, state: &SegmentState) -> bool {
         state.live && self.dirs.cdc_raw.is_some()
     }
 
@@ -105,3 +126,7 @@ impl Tail<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "segments_tests.rs"]
+mod tests;
