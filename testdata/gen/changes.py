@@ -51,7 +51,9 @@ class Tail:
         ]
         if source == "cdc":
             self.command += ["--cdc-raw", str(node.directory / "cdc_raw"), "--shipped", shipped]
-        if source == "commitlog" or node.line.number < (4, 0):
+        if source == "backups":
+            self.command += ["--backups"]
+        elif source == "commitlog" or node.line.number < (4, 0):
             self.command += ["--commitlog-dir", str(node.directory / "commitlog")]
         if one_process:
             self.command += ["--profile", "jsonl"]

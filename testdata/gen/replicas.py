@@ -364,7 +364,7 @@ def main() -> None:
         print(f"[{time.monotonic() - began:4.0f} s] {words}", flush=True)
 
     tails: list[Tail] = []
-    ring = Ring(LINES[arguments.line], TOPOLOGY, scratch / "ring", settings)
+    ring = Ring(LINES[arguments.line], TOPOLOGY, scratch / "ring", settings, flush_schema=True)
     try:
         with ring:
             run = Run(ring, arguments.seeds)

@@ -58,8 +58,8 @@ TOPOLOGIES = {
 class Ring:
     """The nodes under one directory. Use as a context manager: leaving it kills them."""
 
-    def __init__(self, line: Line, topology: Topology, directory: Path, more: dict[str, Any] | None = None) -> None:
-        """`more`: settings of cassandra.yaml."""
+    def __init__(self, line: Line, topology: Topology, directory: Path, more: dict[str, Any] | None = None, flush_schema: bool = False) -> None:
+        """`more`: settings of cassandra.yaml. `flush_schema`: as in `Node`; for a tail that follows, which reads definitions from the disk."""
         self.line = line
         self.topology = topology
         # Whatever a node missed it stays without.
@@ -74,7 +74,7 @@ class Ring:
             settings["cdc_enabled"] = False
         settings |= more or {}
         self.nodes = [
-            Node(line, directory / f"node{i + 1}", dict(settings), "512m", address, 7201 + i, ADDRESSES[0], topology.places[i])
+            Node(line, directory / f"node{i + 1}", dict(settings), "512m", address, 7201 + i, ADDRESSES[0], topology.places[i], flush_schema)
             for i, address in enumerate(ADDRESSES)
         ]
 
