@@ -157,6 +157,7 @@ fn every_option_of_extract_arrives() {
             rename: map("a", "b"),
             column_types: map("ks.t.c", "NUMERIC(38,10)"),
             json_numbers: JsonNumbers::Text,
+            compression: Compression::None,
         }
     );
     assert_eq!(options.output, OutputTarget::Stdout);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::dht::{Token, TokenRange};
 use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
-use crate::output::RecordWriter;
 use crate::output::manifest::Manifest;
+use crate::output::{Compression, RecordWriter};
 use crate::progress::{Books, Events, Report, TableReport, Ticker};
 use crate::sstable::{LargeRows, ReadRate, WorkerRows};
 use crate::store::{Location, Store, open};
@@ -169,7 +169,7 @@ fn too_small_a_disk(location: &Location, bytes: u64) -> Option<String> {
 }
 
 pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
-    match &options.output {
+    let mut memory = match &options.output {
         OutputTarget::Store(Location::S3(_)) => OutputMemory {
             fixed: options.s3.transfer.fixed(),
             per_worker: options.s3.transfer.per_worker(),
@@ -177,7 +177,11 @@ pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
         OutputTarget::Store(Location::Directory(_))
         | OutputTarget::Stdout
         | OutputTarget::Discard => OutputMemory::default(),
+    };
+    if options.records.compression != Compression::None {
+        memory.per_worker += Compression::MEMORY;
     }
+    memory
 }
 
 /// Takes the results out, when all workers are done.

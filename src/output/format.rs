@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::buffer::TextBuffer;
+use super::compression::Compression;
 use super::csv::{CsvStyle, put_name};
 use super::dates::DateTables;
 use super::json::{JsonStyle, JsonWriter};
@@ -106,6 +107,7 @@ pub(super) struct SortPart {
 pub struct RecordFormat {
     columns: Vec<OutputColumn>,
     pub(super) profile: Profile,
+    compression: Compression,
     pub(super) is_json: bool,
     pub(super) csv: CsvStyle,
     pub(super) json: JsonStyle,
@@ -153,9 +155,14 @@ impl RecordFormat {
         self.profile
     }
 
-    /// Extension of the files, without a point.
-    pub fn extension(&self) -> &'static str {
-        if self.is_json { "jsonl" } else { "csv" }
+    /// How the files are compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Extension of the files, without the first point: `csv`, `jsonl.gz`.
+    pub fn extension(&self) -> String {
+        format!("{}{}", self.profile.extension(), self.compression.suffix())
     }
 
     /// The first line of each file, where the profile has one.
@@ -635,6 +642,7 @@ impl<'a> Builder<'a> {
         });
         Ok(RecordFormat {
             profile,
+            compression: self.options.compression,
             is_json: self.is_json(),
             csv: CsvStyle {
                 null_token: null_token.into_bytes().into(),

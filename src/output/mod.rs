@@ -11,6 +11,7 @@ pub mod run;
 pub mod state;
 
 mod buffer;
+mod compression;
 mod csv;
 mod dates;
 mod format;
@@ -27,6 +28,7 @@ mod text;
 mod types;
 mod value;
 
+pub use compression::{Compression, Compressor};
 pub use format::{OutputColumn, OutputKind, RecordFormat};
 pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 pub use record::{RecordWriter, Refusal};

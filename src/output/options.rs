@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use super::compression::Compression;
 use super::types::ColumnTypeOverride;
 use crate::error::Error;
 
@@ -24,6 +25,43 @@ impl Profile {
             Self::Dms => "dms",
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// Extension of its files, without a point and before that of a compression.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Dms | Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// How its files may be compressed; the first is the one that is taken unless another is asked for.
+    pub fn compressions(self) -> &'static [Compression] {
+        match self {
+            // S3 as a source of DMS has no setting for it.
+            Self::Dms => &[Compression::None],
+            Self::Csv | Self::Jsonl => &[Compression::None, Compression::Gzip, Compression::Zstd],
+        }
+    }
+
+    /// The compression of its files where the user asks for `asked`.
+    pub fn compression(self, asked: Option<Compression>) -> Result<Compression, Error> {
+        let allowed = self.compressions();
+        match asked {
+            None => Ok(allowed.first().copied().unwrap_or_default()),
+            Some(asked) if allowed.contains(&asked) => Ok(asked),
+            Some(asked) => {
+                let names: Vec<&str> = allowed.iter().map(|one| one.as_str()).collect();
+                Err(Error::Usage {
+                    what: format!(
+                        "--compression {}: files of profile {} cannot be compressed like that",
+                        asked.as_str(),
+                        self.as_str()
+                    ),
+                    hint: Some(format!("--compression {}", names.join(" or "))),
+                })
+            }
         }
     }
 }
@@ -98,6 +136,8 @@ pub struct FormatOptions {
     pub column_types: BTreeMap<String, ColumnTypeOverride>,
     /// How `jsonl` writes decimal and varint.
     pub json_numbers: JsonNumbers,
+    /// How files are compressed.
+    pub compression: Compression,
     /// What stands for NULL, in place of the profile's own token (`\N` in `dms`, nothing in `csv`).
     pub null_token: Option<String>,
     /// Add composite keys as one text (`cp_pk`, `cp_sk`) where `dms` needs them.
@@ -119,6 +159,7 @@ impl FormatOptions {
             rename: BTreeMap::new(),
             column_types: BTreeMap::new(),
             json_numbers: JsonNumbers::Number,
+            compression: Compression::None,
             null_token: None,
             composite_keys: true,
             now,

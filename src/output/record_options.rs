@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compression::Compression;
 use super::options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 use super::run::RunInfo;
 use super::types::ColumnTypeOverride;
@@ -30,6 +31,8 @@ pub struct RecordOptions {
     pub column_types: BTreeMap<String, String>,
     /// Decimal and varint as JSON numbers or strings.
     pub json_numbers: JsonNumbers,
+    /// How files are compressed.
+    pub compression: Compression,
 }
 
 /// Splits `[keyspace.][table.]column` and says whether it is about `table`; then the column.
@@ -79,10 +82,11 @@ impl RecordOptions {
             rename: BTreeMap::new(),
             column_types: BTreeMap::new(),
             json_numbers: JsonNumbers::Number,
+            compression: Compression::None,
         }
     }
 
-    /// The options of the run that `run.json` tells of, for records of `profile`.
+    /// The options of the run that `run.json` tells of, for records of `profile` as they are before compression.
     pub fn of_run(run: &RunInfo, profile: Profile) -> Result<Self> {
         fn option<T: serde::de::DeserializeOwned + Default>(
             run: &RunInfo,
@@ -116,6 +120,7 @@ impl RecordOptions {
                 Some("text") => JsonNumbers::Text,
                 _ => JsonNumbers::Number,
             },
+            compression: Compression::None,
         })
     }
 
@@ -150,6 +155,7 @@ impl RecordOptions {
             rename,
             column_types,
             json_numbers: self.json_numbers,
+            compression: self.compression,
             null_token: None,
             composite_keys: true,
             now,

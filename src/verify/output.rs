@@ -8,14 +8,15 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::output::Profile;
 use crate::output::manifest::{FileEntry, Manifest, RecordDigest, read_json};
 use crate::output::names::{AGENTS, RUN, agent_file};
 use crate::output::run::RunInfo;
+use crate::output::{Compression, Profile};
 use crate::progress::Events;
-use crate::store::{Checksum, Store};
+use crate::store::Store;
 
 use super::records::{RecordSplitter, RecordSum};
+use super::text::ObjectText;
 
 /// How an output is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,13 @@ pub struct OutputReport {
     pub read: u64,
     /// What is wrong.
     pub findings: Vec<ObjectFinding>,
+}
+
+/// What is in the files of an output.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content {
+    pub(super) splitter: RecordSplitter,
+    pub(super) compression: Compression,
 }
 
 /// The manifests of an output, and what its agents share.
@@ -115,7 +123,10 @@ pub fn verify_output(
     let parts = read_parts(store, &mut report.findings)?;
     check_sums(store, &parts, &mut report.findings);
     let profile: Profile = parts.run.profile.parse()?;
-    let splitter = RecordSplitter::of(profile);
+    let content = Content {
+        splitter: RecordSplitter::of(profile),
+        compression: parts.run.compression.parse()?,
+    };
     let (files, twice) = named_files(&parts);
     for name in twice {
         let cause = "two manifests name it".to_owned();
@@ -147,7 +158,7 @@ pub fn verify_output(
             }
         };
         progress(0)?;
-        look_at(store, file, options.full.then_some(splitter), progress)
+        look_at(store, file, options.full.then_some(content), progress)
     };
     let looked: Result<Vec<Looked>> = pool.install(|| files.par_iter().map(look).collect());
     events.table_finished(name);
@@ -226,7 +237,7 @@ pub(super) struct Looked {
 pub(super) fn look_at(
     store: &dyn Store,
     file: &FileEntry,
-    read: Option<RecordSplitter>,
+    read: Option<Content>,
     progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Looked> {
     let mut looked = Looked::default();
@@ -248,19 +259,20 @@ pub(super) fn look_at(
             ));
         }
     }
-    let Some(splitter) = read else { return Ok(looked) };
-    let Some(mut object) = store.read(&file.name)? else {
+    let Some(content) = read else { return Ok(looked) };
+    let Some(mut text) = ObjectText::open(store, &file.name, content.compression)? else {
         looked.causes.push("it vanished while it was looked at".to_owned());
         return Ok(looked);
     };
-    let (mut checksum, mut records) = (Checksum::default(), RecordSum::new(splitter));
-    while let Some(piece) = object.next_piece()? {
-        checksum.update(piece);
+    let mut records = RecordSum::new(content.splitter);
+    let mut seen = 0;
+    while let Some(piece) = text.next_piece()? {
         records.add(piece);
-        progress(piece.len() as u64)?;
+        let read = text.bytes_read();
+        progress(read - std::mem::replace(&mut seen, read))?;
     }
     let whole = records.finish();
-    let found = checksum.finish();
+    let found = text.finish()?;
     looked.checksum = true;
     looked.content = Some((records.rows, records.digest));
     if found.bytes != head.bytes {
@@ -272,6 +284,7 @@ pub(super) fn look_at(
             found.crc64nvme, file.crc64nvme
         ));
     }
+    looked.causes.extend(text.damage().map(str::to_owned));
     if !whole {
         looked.causes.push("it ends within a record".to_owned());
     }
