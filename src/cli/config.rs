@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    CatArgs, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg, OnCorruptArg,
-    OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg, StorageClassArg,
+    CatArgs, DdbKeysArg, DdbShapeArg, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg,
+    MetadataArg, OnCorruptArg, OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg, StorageClassArg,
 };
 use super::commitlog_args::commit_log_options;
 use super::settings::{Origin, Settings};
@@ -15,6 +15,7 @@ use crate::discover::{InputOptions, SchemaOption};
 use crate::error::{Error, Result};
 use crate::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
 use crate::io::ReadMode;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::output::{JsonNumbers, MetadataMode, Profile};
 use crate::progress::clock;
 use crate::store::Location;
@@ -300,6 +301,8 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
             ProfileArg::Dms => Profile::Dms,
             ProfileArg::Csv => Profile::Csv,
             ProfileArg::Jsonl => Profile::Jsonl,
+            ProfileArg::DdbJson => Profile::DdbJson,
+            ProfileArg::Parquet => Profile::Parquet,
         },
         metadata: match args.metadata {
             MetadataArg::None => MetadataMode::None,
@@ -318,6 +321,14 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
         json_numbers: match args.json_numbers {
             JsonNumbersArg::Number => JsonNumbers::Number,
             JsonNumbersArg::Text => JsonNumbers::Text,
+        },
+        ddb_shape: match args.ddb_shape {
+            DdbShapeArg::Native => DdbShape::Native,
+            DdbShapeArg::Dms => DdbShape::Dms,
+        },
+        ddb_keys: match args.ddb_keys {
+            DdbKeysArg::Auto => DdbKeys::Auto,
+            DdbKeysArg::Composite => DdbKeys::Composite,
         },
     })
 }

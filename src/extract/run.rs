@@ -169,7 +169,7 @@ fn too_small_a_disk(location: &Location, bytes: u64) -> Option<String> {
 }
 
 pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
-    match &options.output {
+    let mut memory = match &options.output {
         OutputTarget::Store(Location::S3(_)) => OutputMemory {
             fixed: options.s3.transfer.fixed(),
             per_worker: options.s3.transfer.per_worker(),
@@ -177,7 +177,9 @@ pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
         OutputTarget::Store(Location::Directory(_))
         | OutputTarget::Stdout
         | OutputTarget::Discard => OutputMemory::default(),
-    }
+    };
+    memory.per_worker += options.records.profile.memory_per_worker();
+    memory
 }
 
 /// Takes the results out, when all workers are done.

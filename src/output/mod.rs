@@ -5,6 +5,7 @@
 //! [`Refusal`]: the row leaves nothing behind, and the caller counts it.
 
 pub mod dms;
+pub mod dynamodb;
 pub mod manifest;
 pub mod names;
 pub mod run;
@@ -13,17 +14,20 @@ pub mod state;
 mod buffer;
 mod csv;
 mod dates;
+mod elements;
 mod format;
 mod json;
 mod keys;
 mod metadata;
 mod numbers;
 mod options;
+mod parquet;
 mod record;
 mod record_options;
 mod scalar;
 mod stats;
 mod text;
+mod typed;
 mod types;
 mod value;
 
@@ -31,6 +35,6 @@ pub use format::{OutputColumn, OutputKind, RecordFormat};
 pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 pub use record::{RecordWriter, Refusal};
 pub use record_options::RecordOptions;
-pub use stats::{ColumnStats, RecordCounters, RecordStats};
+pub use stats::{ColumnStats, Count, Counts, RecordCounters, RecordStats};
 pub use types::{ColumnType, ColumnTypeOverride};
 pub use value::{ValueWriter, value_json};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use super::dynamodb::{DdbKeys, DdbShape};
 use super::types::ColumnTypeOverride;
 use crate::error::Error;
 
@@ -15,6 +16,10 @@ pub enum Profile {
     Csv,
     /// JSON lines, the reference form.
     Jsonl,
+    /// DynamoDB JSON, what DynamoDB's import from S3 reads.
+    DdbJson,
+    /// Parquet, what Spark, Athena, DuckDB and pyarrow read.
+    Parquet,
 }
 
 impl Profile {
@@ -24,6 +29,24 @@ impl Profile {
             Self::Dms => "dms",
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::DdbJson => "ddb-json",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// Bytes of memory that a worker takes for it, beside what every worker takes.
+    pub fn memory_per_worker(self) -> u64 {
+        match self {
+            Self::Parquet => super::parquet::PER_WORKER,
+            Self::Dms | Self::Csv | Self::Jsonl | Self::DdbJson => 0,
+        }
+    }
+
+    /// True if its files hold typed values and no text of ours: digests are then those of the `jsonl` form.
+    pub fn is_typed(self) -> bool {
+        match self {
+            Self::DdbJson | Self::Parquet => true,
+            Self::Dms | Self::Csv | Self::Jsonl => false,
         }
     }
 }
@@ -36,9 +59,11 @@ impl FromStr for Profile {
             "dms" => Ok(Self::Dms),
             "csv" | "dsbulk" => Ok(Self::Csv),
             "jsonl" => Ok(Self::Jsonl),
+            "ddb-json" => Ok(Self::DdbJson),
+            "parquet" => Ok(Self::Parquet),
             other => Err(Error::Usage {
                 what: format!("there is no profile '{other}'"),
-                hint: Some("one of dms, csv (also dsbulk), jsonl".into()),
+                hint: Some("one of dms, csv (also dsbulk), jsonl, ddb-json, parquet".into()),
             }),
         }
     }
@@ -102,6 +127,10 @@ pub struct FormatOptions {
     pub null_token: Option<String>,
     /// Add composite keys as one text (`cp_pk`, `cp_sk`) where `dms` needs them.
     pub composite_keys: bool,
+    /// What items of `ddb-json` look like.
+    pub ddb_shape: DdbShape,
+    /// What their keys are made of.
+    pub ddb_keys: DdbKeys,
     /// The run's clock, seconds since 1970.
     pub now: i64,
 }
@@ -121,6 +150,8 @@ impl FormatOptions {
             json_numbers: JsonNumbers::Number,
             null_token: None,
             composite_keys: true,
+            ddb_shape: DdbShape::default(),
+            ddb_keys: DdbKeys::default(),
             now,
         }
     }

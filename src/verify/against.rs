@@ -257,6 +257,7 @@ fn options_of_run(parts: &Parts, options: &AgainstOptions) -> Result<ExtractOpti
             rename: option::<BTreeMap<String, String>>(run, "rename")?,
             column_types: option::<BTreeMap<String, String>>(run, "columnTypes")?,
             json_numbers,
+            ..RecordOptions::of_run(run, run.profile.parse()?)?
         },
         now: clock.seconds(),
         now_given: true,

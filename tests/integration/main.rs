@@ -33,5 +33,6 @@ mod status;
 mod stopped;
 mod support;
 mod tail;
+mod typed;
 mod unflushed;
 mod verify;

@@ -88,6 +88,7 @@ pub(crate) fn extract_options(data: &Path, tables: Vec<String>, now: i64) -> Ext
             rename: Default::default(),
             column_types: Default::default(),
             json_numbers: JsonNumbers::Number,
+            ..RecordOptions::new(Profile::Jsonl)
         },
         now,
         now_given: true,

@@ -37,6 +37,7 @@ fn planned(table: &str) -> Plan {
             rename: Default::default(),
             column_types: Default::default(),
             json_numbers: JsonNumbers::Number,
+            ..RecordOptions::new(Profile::Dms)
         },
         now: 0,
         now_given: true,
