@@ -12,7 +12,6 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
-use cassport::progress::clock::civil_from_days;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::corpora::{
@@ -44,8 +43,20 @@ fn instant(millis: i64, separator: char) -> String {
     )
 }
 
+/// Year, month and day (Howard Hinnant's algorithm).
+fn civil(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    (year, month, of_year - (153 * shifted + 2) / 5 + 1)
+}
+
 fn date(day: i64) -> String {
-    let (year, month, day) = civil_from_days(day);
+    let (year, month, day) = civil(day);
     let sign = if year < 0 {
         "-"
     } else if year > 9999 {
