@@ -288,6 +288,12 @@ pub struct RecordArgs {
     /// [[KEYSPACE.]TABLE.]COLUMN=TYPE, such as shop.orders.total=NUMERIC(38,10). Rows that do not fit are quarantined.
     #[arg(long, value_name = "COLUMN=TYPE")]
     pub column_type: Vec<Pair>,
+    /// How files are compressed [default: none]
+    ///
+    /// Not every loader reads every kind: dms has none. Files are members of gzip or frames of zstd, each whole, so that readers
+    /// can begin at any of them.
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub compression: Option<CompressionArg>,
     /// About how much uncompressed source data goes into one file
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub file_size: ByteSize,
@@ -506,6 +512,19 @@ pub enum DdbKeysArg {
     Auto,
     /// Always cp_pk, and cp_sk where there is a clustering: long keys are shortened and not refused
     Composite,
+}
+
+/// `--compression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompressionArg {
+    /// Not
+    None,
+    /// .gz
+    Gzip,
+    /// .zst; of parquet the pages, which is its default
+    Zstd,
+    /// Of parquet the pages
+    Snappy,
 }
 
 /// `--metadata`.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    CatArgs, DdbKeysArg, DdbShapeArg, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg,
-    MetadataArg, OnCorruptArg, OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg, StorageClassArg,
+    CatArgs, CompressionArg, DdbKeysArg, DdbShapeArg, ExtractArgs, InputArgs, InspectArgs,
+    JsonNumbersArg, MetadataArg, OnCorruptArg, OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg,
+    StorageClassArg,
 };
 use super::commitlog_args::commit_log_options;
 use super::settings::{Origin, Settings};
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
 use crate::io::ReadMode;
 use crate::output::dynamodb::{DdbKeys, DdbShape};
-use crate::output::{JsonNumbers, MetadataMode, Profile};
+use crate::output::{Compression, JsonNumbers, MetadataMode, Profile};
 use crate::progress::clock;
 use crate::store::Location;
 use crate::store::s3::{Encryption, S3Options, StorageClass, Transfer};
@@ -296,14 +297,36 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
     if args.expires_column.as_ref().is_some_and(String::is_empty) {
         return Err(Error::usage("--expires-column needs a name"));
     }
+    let profile = match args.profile {
+        ProfileArg::Dms => Profile::Dms,
+        ProfileArg::Csv => Profile::Csv,
+        ProfileArg::Jsonl => Profile::Jsonl,
+        ProfileArg::DdbJson => Profile::DdbJson,
+        ProfileArg::Parquet => Profile::Parquet,
+    };
+    let compression =
+        profile.compression(args.compression.map(|compression| match compression {
+            CompressionArg::None => Compression::None,
+            CompressionArg::Gzip => Compression::Gzip,
+            CompressionArg::Zstd => Compression::Zstd,
+            CompressionArg::Snappy => Compression::Snappy,
+        }))?;
+    let to_stdout = args.output.as_ref().is_some_and(|output| output.as_os_str() == "-");
+    if to_stdout && profile == Profile::Parquet {
+        return Err(Error::Usage {
+            what: "Parquet is for files, and standard output is none".into(),
+            hint: Some("--output DIR".into()),
+        });
+    }
+    if to_stdout && args.compression.is_some() && compression != Compression::None {
+        return Err(Error::Usage {
+            what: "--compression is for files, and standard output is none".into(),
+            hint: Some(format!("pipe it through {}", compression.as_str())),
+        });
+    }
     Ok(RecordOptions {
-        profile: match args.profile {
-            ProfileArg::Dms => Profile::Dms,
-            ProfileArg::Csv => Profile::Csv,
-            ProfileArg::Jsonl => Profile::Jsonl,
-            ProfileArg::DdbJson => Profile::DdbJson,
-            ProfileArg::Parquet => Profile::Parquet,
-        },
+        profile,
+        compression,
         metadata: match args.metadata {
             MetadataArg::None => MetadataMode::None,
             MetadataArg::Row => MetadataMode::Row,

@@ -163,6 +163,7 @@ fn every_option_of_extract_arrives() {
             json_numbers: JsonNumbers::Text,
             ddb_shape: DdbShape::Dms,
             ddb_keys: DdbKeys::Composite,
+            compression: Compression::None,
         }
     );
     assert_eq!(options.output, OutputTarget::Stdout);

@@ -52,7 +52,7 @@ pub(super) fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -
         clock: UnixMillis(options.now.saturating_mul(1000)).to_string(),
         profile: records.profile.as_str().to_owned(),
         metadata: records.metadata.as_str().to_owned(),
-        compression: "none".to_owned(),
+        compression: records.compression.as_str().to_owned(),
         cluster,
         partitioner: format!("org.apache.cassandra.dht.{}", plan.partitioner.name()),
         ownership: plan.share.ownership.as_str().to_owned(),

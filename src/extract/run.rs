@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::dht::{Token, TokenRange};
 use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
-use crate::output::RecordWriter;
 use crate::output::manifest::Manifest;
+use crate::output::{Compression, RecordWriter};
 use crate::progress::{Books, Events, Report, TableReport, Ticker};
 use crate::sstable::{LargeRows, ReadRate, WorkerRows};
 use crate::store::{Location, Store, open};
@@ -179,6 +179,9 @@ pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
         | OutputTarget::Discard => OutputMemory::default(),
     };
     memory.per_worker += options.records.profile.memory_per_worker();
+    if options.records.compression != Compression::None {
+        memory.per_worker += Compression::MEMORY;
+    }
     memory
 }
 

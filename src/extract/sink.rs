@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::output::RecordFormat;
 use crate::output::names::split_file;
+use crate::output::{Compressor, RecordFormat};
 use crate::store::{ObjectMeta, ObjectWriter, Store};
 
 use super::worker::TableJob;
@@ -50,8 +50,30 @@ pub(super) struct SplitFile<'a> {
     format: &'a RecordFormat,
     name: String,
     statics: bool,
-    open: Option<Box<dyn ObjectWriter>>,
+    open: Option<OpenFile>,
     written: u64,
+}
+
+/// An object being written, and what its text goes through before.
+struct OpenFile {
+    object: Box<dyn ObjectWriter>,
+    compressor: Option<Compressor>,
+}
+
+impl OpenFile {
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        match &mut self.compressor {
+            None => self.object.write_all(text),
+            Some(compressor) => compressor.add(text, |bytes| self.object.write_all(bytes)),
+        }
+    }
+
+    fn finish(mut self) -> Result<ObjectMeta> {
+        if let Some(compressor) = &mut self.compressor {
+            compressor.finish(|bytes| self.object.write_all(bytes))?;
+        }
+        self.object.finish()
+    }
 }
 
 impl<'a> SplitFile<'a> {
@@ -65,7 +87,8 @@ impl<'a> SplitFile<'a> {
         let (keyspace, table) = (&job.table.keyspace, &job.table.name);
         let name = match destination {
             Destination::Store { agent, .. } => {
-                split_file(keyspace, table, kind, *agent, number.into(), job.format.extension())?
+                let extension = job.format.extension();
+                split_file(keyspace, table, kind, *agent, number.into(), &extension)?
             }
             Destination::Stdout(_) | Destination::Discard => String::new(),
         };
@@ -99,14 +122,17 @@ impl<'a> SplitFile<'a> {
             }
             Destination::Store { store, .. } => {
                 if self.open.is_none() {
-                    let mut object = store.create(&self.name)?;
+                    let mut open = OpenFile {
+                        object: store.create(&self.name)?,
+                        compressor: Compressor::new(self.format.compression()),
+                    };
                     if let Some(header) = self.header() {
-                        object.write_all(&header)?;
+                        open.write(&header)?;
                     }
-                    self.open = Some(object);
+                    self.open = Some(open);
                 }
                 match &mut self.open {
-                    Some(object) => object.write_all(bytes),
+                    Some(open) => open.write(bytes),
                     None => Ok(()),
                 }
             }
@@ -119,7 +145,7 @@ impl<'a> SplitFile<'a> {
             return Ok(None);
         }
         let meta = match self.open.take() {
-            Some(object) => object.finish()?,
+            Some(open) => open.finish()?,
             None => ObjectMeta { bytes: self.written, crc64nvme: String::new() },
         };
         Ok(Some(FileDone { name: std::mem::take(&mut self.name), meta, records, digest }))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::buffer::TextBuffer;
+use super::compression::Compression;
 use super::csv::{CsvStyle, put_name};
 use super::dates::DateTables;
 use super::dms::GeneratedKeys;
@@ -110,6 +111,7 @@ pub struct RecordFormat {
     pub(super) profile: Profile,
     /// What a typed profile writes beside the `jsonl` form that the fields here are of.
     pub(super) typed: Option<Box<TypedFormat>>,
+    compression: Compression,
     pub(super) is_json: bool,
     pub(super) csv: CsvStyle,
     pub(super) json: JsonStyle,
@@ -171,6 +173,10 @@ impl RecordFormat {
         columns: Vec<OutputColumn>,
         typed: TypedFormat,
     ) {
+        if profile == Profile::Parquet {
+            // Its pages are compressed, not its files.
+            self.compression = Compression::None;
+        }
         self.profile = profile;
         self.columns = columns;
         self.typed = Some(Box::new(typed));
@@ -186,14 +192,14 @@ impl RecordFormat {
         self.profile
     }
 
-    /// Extension of the files, without a point.
-    pub fn extension(&self) -> &'static str {
-        match self.profile {
-            Profile::Dms | Profile::Csv => "csv",
-            Profile::Jsonl => "jsonl",
-            Profile::DdbJson => "json",
-            Profile::Parquet => "parquet",
-        }
+    /// How the files are compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Extension of the files, without the first point: `csv`, `jsonl.gz`.
+    pub fn extension(&self) -> String {
+        format!("{}{}", self.profile.extension(), self.compression.suffix())
     }
 
     /// The first line of each file, where the profile has one.
@@ -687,6 +693,7 @@ impl<'a> Builder<'a> {
         Ok(RecordFormat {
             profile,
             typed: None,
+            compression: self.options.compression,
             is_json: self.is_json(),
             csv: CsvStyle {
                 null_token: null_token.into_bytes().into(),

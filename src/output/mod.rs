@@ -12,6 +12,7 @@ pub mod run;
 pub mod state;
 
 mod buffer;
+mod compression;
 mod csv;
 mod dates;
 mod elements;
@@ -31,6 +32,7 @@ mod typed;
 mod types;
 mod value;
 
+pub use compression::{Compression, Compressor};
 pub use format::{OutputColumn, OutputKind, RecordFormat};
 pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 pub use record::{RecordWriter, Refusal};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use super::compression::Compression;
 use super::dynamodb::{DdbKeys, DdbShape};
 use super::types::ColumnTypeOverride;
 use crate::error::Error;
@@ -47,6 +48,49 @@ impl Profile {
         match self {
             Self::DdbJson | Self::Parquet => true,
             Self::Dms | Self::Csv | Self::Jsonl => false,
+        }
+    }
+
+    /// Extension of its files, without a point and before that of a compression.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Dms | Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::DdbJson => "json",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// How its files may be compressed; the first is the one that is taken unless another is asked for.
+    pub fn compressions(self) -> &'static [Compression] {
+        match self {
+            // S3 as a source of DMS has no setting for it.
+            Self::Dms => &[Compression::None],
+            Self::Csv | Self::Jsonl | Self::DdbJson => {
+                &[Compression::None, Compression::Gzip, Compression::Zstd]
+            }
+            // Of its pages.
+            Self::Parquet => &[Compression::Zstd, Compression::Snappy, Compression::None],
+        }
+    }
+
+    /// The compression of its files where the user asks for `asked`.
+    pub fn compression(self, asked: Option<Compression>) -> Result<Compression, Error> {
+        let allowed = self.compressions();
+        match asked {
+            None => Ok(allowed.first().copied().unwrap_or_default()),
+            Some(asked) if allowed.contains(&asked) => Ok(asked),
+            Some(asked) => {
+                let names: Vec<&str> = allowed.iter().map(|one| one.as_str()).collect();
+                Err(Error::Usage {
+                    what: format!(
+                        "--compression {}: files of profile {} cannot be compressed like that",
+                        asked.as_str(),
+                        self.as_str()
+                    ),
+                    hint: Some(format!("--compression {}", names.join(" or "))),
+                })
+            }
         }
     }
 }
@@ -123,6 +167,8 @@ pub struct FormatOptions {
     pub column_types: BTreeMap<String, ColumnTypeOverride>,
     /// How `jsonl` writes decimal and varint.
     pub json_numbers: JsonNumbers,
+    /// How files are compressed.
+    pub compression: Compression,
     /// What stands for NULL, in place of the profile's own token (`\N` in `dms`, nothing in `csv`).
     pub null_token: Option<String>,
     /// Add composite keys as one text (`cp_pk`, `cp_sk`) where `dms` needs them.
@@ -148,6 +194,7 @@ impl FormatOptions {
             rename: BTreeMap::new(),
             column_types: BTreeMap::new(),
             json_numbers: JsonNumbers::Number,
+            compression: profile.compressions().first().copied().unwrap_or_default(),
             null_token: None,
             composite_keys: true,
             ddb_shape: DdbShape::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compression::Compression;
 use super::dynamodb::{DdbKeys, DdbShape};
 use super::options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 use super::run::RunInfo;
@@ -35,6 +36,8 @@ pub struct RecordOptions {
     pub ddb_shape: DdbShape,
     /// What their keys are made of.
     pub ddb_keys: DdbKeys,
+    /// How files are compressed.
+    pub compression: Compression,
 }
 
 /// Splits `[keyspace.][table.]column` and says whether it is about `table`; then the column.
@@ -86,10 +89,11 @@ impl RecordOptions {
             json_numbers: JsonNumbers::Number,
             ddb_shape: DdbShape::default(),
             ddb_keys: DdbKeys::default(),
+            compression: profile.compressions().first().copied().unwrap_or_default(),
         }
     }
 
-    /// The options of the run that `run.json` tells of, for records of `profile`.
+    /// The options of the run that `run.json` tells of, for records of `profile` as they are before compression.
     pub fn of_run(run: &RunInfo, profile: Profile) -> Result<Self> {
         fn option<T: serde::de::DeserializeOwned + Default>(
             run: &RunInfo,
@@ -131,6 +135,7 @@ impl RecordOptions {
                 Some(keys) => keys.parse()?,
                 None => DdbKeys::default(),
             },
+            compression: Compression::None,
         })
     }
 
@@ -165,6 +170,7 @@ impl RecordOptions {
             rename,
             column_types,
             json_numbers: self.json_numbers,
+            compression: self.compression,
             null_token: None,
             composite_keys: true,
             ddb_shape: self.ddb_shape,

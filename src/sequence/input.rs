@@ -3,49 +3,15 @@
 use std::io::{BufRead, BufReader, Read};
 
 use crate::error::{DecodeError, Error, Result};
-use crate::store::{ObjectReader, Store};
+use crate::store::{ObjectPieces, Store};
 
 /// The longest line. A mutation is at most half a commit-log segment, whose text is some times as long.
 const MAX_LINE: u64 = 1 << 30;
 
-/// An object as [`Read`]; keeps the store's own error.
-struct Pieces {
-    reader: Box<dyn ObjectReader>,
-    piece: Vec<u8>,
-    at: usize,
-    failed: Option<Error>,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        while self.at >= self.piece.len() {
-            match self.reader.next_piece() {
-                Ok(Some(piece)) => {
-                    self.piece.clear();
-                    self.piece.extend_from_slice(piece);
-                    self.at = 0;
-                }
-                Ok(None) => return Ok(0),
-                Err(error) => {
-                    self.failed = Some(error);
-                    return Err(std::io::Error::other("the store failed"));
-                }
-            }
-        }
-        let rest = self.piece.get(self.at..).unwrap_or_default();
-        let len = rest.len().min(buf.len());
-        if let (Some(to), Some(from)) = (buf.get_mut(..len), rest.get(..len)) {
-            to.copy_from_slice(from);
-        }
-        self.at += len;
-        Ok(len)
-    }
-}
-
 /// The lines of one object.
 pub(super) struct Lines {
     location: String,
-    reader: BufReader<zstd::stream::read::Decoder<'static, BufReader<Pieces>>>,
+    reader: BufReader<zstd::stream::read::Decoder<'static, BufReader<ObjectPieces>>>,
     line: Vec<u8>,
     /// Number of the line at hand, from 1.
     number: u64,
@@ -61,8 +27,7 @@ impl Lines {
                 hint: Some("change records are kept until the migration is over".to_owned()),
             });
         };
-        let pieces = Pieces { reader, piece: Vec::new(), at: 0, failed: None };
-        let decoder = zstd::stream::read::Decoder::new(pieces)
+        let decoder = zstd::stream::read::Decoder::new(ObjectPieces::new(reader))
             .map_err(|error| not_readable(&location, 0, &error.to_string()))?;
         Ok(Self { location, reader: BufReader::new(decoder), line: Vec::new(), number: 0 })
     }
@@ -81,7 +46,7 @@ impl Lines {
     pub(super) fn advance(&mut self) -> Result<bool> {
         self.line.clear();
         let read = (&mut self.reader).take(MAX_LINE + 1).read_until(b'\n', &mut self.line);
-        if let Some(error) = self.reader.get_mut().get_mut().get_mut().failed.take() {
+        if let Some(error) = self.reader.get_mut().get_mut().get_mut().take_error() {
             return Err(error);
         }
         let read =

@@ -8,6 +8,7 @@ mod local;
 mod location;
 mod lock;
 mod object;
+mod pieces;
 pub mod s3;
 mod syncer;
 
@@ -18,3 +19,4 @@ pub use object::{
     Checksum, ListedObject, ObjectMeta, ObjectReader, ObjectVersion, ObjectWriter, PutOutcome,
     ReplaceOutcome, Store, VersionedObject, check_name,
 };
+pub use pieces::ObjectPieces;

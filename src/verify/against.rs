@@ -27,8 +27,9 @@ use crate::store::s3::S3Options;
 
 use super::checks::words;
 use super::differ::{Differ, Side};
-use super::output::{ObjectFinding, Parts, look_at, read_parts};
-use super::records::{Collector, RecordSplitter};
+use super::output::{Content, Form, ObjectFinding, Parts, look_at, read_parts};
+use super::records::Collector;
+use super::text::ObjectText;
 
 /// A replay that has seen enough stops itself; no signal has this number.
 const ENOUGH: i32 = i32::MIN;
@@ -130,7 +131,7 @@ pub fn verify_against(
     source.warnings().iter().for_each(|words| events.warning(words));
     let manifests = of_source(&parts, &source)?;
     let replay = Replay::open(&source, &extract, events)?;
-    let splitter = RecordSplitter::of(extract.records.profile);
+    let content = Content::new(extract.records.profile, extract.records.compression);
     let mut pieces = Vec::new();
     for (name, columns) in replay.tables() {
         report.tables += 1;
@@ -154,7 +155,7 @@ pub fn verify_against(
         .num_threads(replay.workers())
         .build()
         .map_err(|error| Error::Bug(format!("cannot start threads: {error}")))?;
-    let job = Job { store, replay: &replay, splitter, full: options.full, events, cancel };
+    let job = Job { store, replay: &replay, content, full: options.full, events, cancel };
     let compared: Vec<Result<Compared>> =
         pool.install(|| pieces.par_iter().map(|piece| job.compare(piece)).collect());
     replay.tables().for_each(|(name, _)| events.table_finished(name));
@@ -257,6 +258,7 @@ fn options_of_run(parts: &Parts, options: &AgainstOptions) -> Result<ExtractOpti
             rename: option::<BTreeMap<String, String>>(run, "rename")?,
             column_types: option::<BTreeMap<String, String>>(run, "columnTypes")?,
             json_numbers,
+            compression: run.compression.parse()?,
             ..RecordOptions::of_run(run, run.profile.parse()?)?
         },
         now: clock.seconds(),
@@ -365,7 +367,7 @@ fn pieces_of<'m>(name: &str, table: &'m ManifestTable) -> Result<Vec<Piece<'m>>>
 struct Job<'a> {
     store: &'a dyn Store,
     replay: &'a Replay,
-    splitter: RecordSplitter,
+    content: Content,
     full: bool,
     events: &'a dyn Events,
     cancel: &'a AtomicI32,
@@ -394,7 +396,7 @@ impl Job<'_> {
             let mut looked = look_at(self.store, file, None, progress)?;
             let is_there = looked.causes.is_empty();
             if is_there && (self.full || !looked.checksum) {
-                looked = look_at(self.store, file, Some(self.splitter), progress)?;
+                looked = look_at(self.store, file, Some(self.content), progress)?;
             }
             compared.read += u64::from(looked.content.is_some());
             let object = self.store.location(&file.name);
@@ -414,6 +416,10 @@ impl Job<'_> {
     /// The first differing rows of a piece, at most `most`.
     fn differing(&self, piece: &Piece<'_>, most: usize) -> Result<Vec<(Side, String)>> {
         let mut found = Vec::new();
+        if self.content.form == Form::Parquet {
+            // There are no lines to be shown.
+            return Ok(found);
+        }
         for kind in ["LOAD", "STATIC"] {
             if found.len() < most {
                 found.extend(self.differing_of(kind, piece, most - found.len())?);
@@ -430,11 +436,11 @@ impl Job<'_> {
     ) -> Result<Vec<(Side, String)>> {
         let is_kind = |file: &&&FileEntry| is_of_kind(&file.name, kind);
         let object = match piece.files.iter().find(is_kind) {
-            Some(file) => self.store.read(&file.name)?,
+            Some(file) => ObjectText::open(self.store, &file.name, self.content.compression)?,
             None => None,
         };
         let mut object = object;
-        let mut collector = Collector::new(self.splitter);
+        let mut collector = Collector::new(self.content.splitter);
         let records = move || loop {
             if let Some(record) = collector.whole.pop_front() {
                 return Ok(Some(record));
@@ -450,7 +456,7 @@ impl Job<'_> {
         };
         let taker = Arc::new(Mutex::new(Some(Taker {
             kind,
-            collector: Collector::new(self.splitter),
+            collector: Collector::new(self.content.splitter),
             differ: Differ::new(Box::new(records), most),
         })));
         let shared = Arc::clone(&taker);

@@ -17,6 +17,8 @@ mod prefix;
 mod records;
 mod source;
 mod statistics;
+mod sum;
+mod text;
 mod trie_index;
 
 pub use against::{AgainstOptions, AgainstReport, DifferentRange, verify_against};

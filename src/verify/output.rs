@@ -8,14 +8,16 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::output::Profile;
 use crate::output::manifest::{FileEntry, Manifest, RecordDigest, read_json};
 use crate::output::names::{AGENTS, RUN, agent_file};
 use crate::output::run::RunInfo;
+use crate::output::{Compression, Profile};
 use crate::progress::Events;
-use crate::store::{Checksum, Store};
+use crate::store::Store;
 
-use super::records::{RecordSplitter, RecordSum};
+use super::records::RecordSplitter;
+use super::sum::ContentSum;
+use super::text::ObjectText;
 
 /// How an output is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,41 @@ pub struct OutputReport {
     pub read: u64,
     /// What is wrong.
     pub findings: Vec<ObjectFinding>,
+}
+
+/// What is in the files of an output.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content {
+    pub(super) form: Form,
+    pub(super) splitter: RecordSplitter,
+    pub(super) compression: Compression,
+}
+
+/// What files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Records as text, of which digests are.
+    Text,
+    /// An item a line.
+    Items,
+    Parquet,
+}
+
+impl Content {
+    /// What the files of a profile hold that were compressed so.
+    pub(super) fn new(profile: Profile, compression: Compression) -> Self {
+        let form = match profile {
+            Profile::DdbJson => Form::Items,
+            Profile::Parquet => Form::Parquet,
+            Profile::Dms | Profile::Csv | Profile::Jsonl => Form::Text,
+        };
+        Self {
+            form,
+            splitter: RecordSplitter::of(profile),
+            // Parquet compresses its pages.
+            compression: if form == Form::Parquet { Compression::None } else { compression },
+        }
+    }
 }
 
 /// The manifests of an output, and what its agents share.
@@ -115,7 +152,7 @@ pub fn verify_output(
     let parts = read_parts(store, &mut report.findings)?;
     check_sums(store, &parts, &mut report.findings);
     let profile: Profile = parts.run.profile.parse()?;
-    let splitter = RecordSplitter::of(profile);
+    let content = Content::new(profile, parts.run.compression.parse()?);
     let (files, twice) = named_files(&parts);
     for name in twice {
         let cause = "two manifests name it".to_owned();
@@ -147,7 +184,7 @@ pub fn verify_output(
             }
         };
         progress(0)?;
-        look_at(store, file, options.full.then_some(splitter), progress)
+        look_at(store, file, options.full.then_some(content), progress)
     };
     let looked: Result<Vec<Looked>> = pool.install(|| files.par_iter().map(look).collect());
     events.table_finished(name);
@@ -226,7 +263,7 @@ pub(super) struct Looked {
 pub(super) fn look_at(
     store: &dyn Store,
     file: &FileEntry,
-    read: Option<RecordSplitter>,
+    read: Option<Content>,
     progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Looked> {
     let mut looked = Looked::default();
@@ -248,21 +285,20 @@ pub(super) fn look_at(
             ));
         }
     }
-    let Some(splitter) = read else { return Ok(looked) };
-    let Some(mut object) = store.read(&file.name)? else {
+    let Some(content) = read else { return Ok(looked) };
+    let Some(mut text) = ObjectText::open(store, &file.name, content.compression)? else {
         looked.causes.push("it vanished while it was looked at".to_owned());
         return Ok(looked);
     };
-    let (mut checksum, mut records) = (Checksum::default(), RecordSum::new(splitter));
-    while let Some(piece) = object.next_piece()? {
-        checksum.update(piece);
+    let mut records = ContentSum::new(content);
+    let mut seen = 0;
+    while let Some(piece) = text.next_piece()? {
         records.add(piece);
-        progress(piece.len() as u64)?;
+        let read = text.bytes_read();
+        progress(read - std::mem::replace(&mut seen, read))?;
     }
-    let whole = records.finish();
-    let found = checksum.finish();
+    let found = text.finish()?;
     looked.checksum = true;
-    looked.content = Some((records.rows, records.digest));
     if found.bytes != head.bytes {
         looked.causes.push(format!("{} bytes were read of {}", found.bytes, head.bytes));
     }
@@ -272,18 +308,24 @@ pub(super) fn look_at(
             found.crc64nvme, file.crc64nvme
         ));
     }
-    if !whole {
-        looked.causes.push("it ends within a record".to_owned());
+    looked.causes.extend(text.damage().map(str::to_owned));
+    let (rows, digest) = match records.finish() {
+        // Of what has no digest of its own the bytes are known to be those that were written.
+        Ok((rows, digest)) => (rows, digest.unwrap_or(file.digest)),
+        Err(cause) => {
+            looked.content = Some((0, RecordDigest::default()));
+            looked.causes.push(cause);
+            return Ok(looked);
+        }
+    };
+    looked.content = Some((rows, digest));
+    if rows != file.rows {
+        looked.causes.push(format!("{rows} rows are there, {} in the manifest", file.rows));
     }
-    if records.rows != file.rows {
-        looked
-            .causes
-            .push(format!("{} rows are there, {} in the manifest", records.rows, file.rows));
-    }
-    if records.digest != file.digest {
+    if digest != file.digest {
         looked.causes.push(format!(
-            "the digest of its records is {}, in the manifest {}",
-            records.digest, file.digest
+            "the digest of its records is {digest}, in the manifest {}",
+            file.digest
         ));
     }
     Ok(looked)

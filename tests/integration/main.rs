@@ -15,6 +15,7 @@
 mod bti;
 mod cli;
 mod commitlog;
+mod compression;
 mod corpora;
 mod corrupt;
 mod dms_contract;

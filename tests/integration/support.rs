@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use cassport::discover::InputOptions;
 use cassport::extract::{CommitLogOptions, ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
 use cassport::io::ReadMode;
-use cassport::output::{JsonNumbers, MetadataMode, Profile};
+use cassport::output::{Compression, JsonNumbers, MetadataMode, Profile};
 
 /// The lines of Cassandra that `testdata` has a corpus of.
 pub(crate) const LINES: [&str; 5] = ["3.0", "3.11", "4.0", "4.1", "5.0"];
@@ -88,6 +88,7 @@ pub(crate) fn extract_options(data: &Path, tables: Vec<String>, now: i64) -> Ext
             rename: Default::default(),
             column_types: Default::default(),
             json_numbers: JsonNumbers::Number,
+            compression: Compression::None,
             ..RecordOptions::new(Profile::Jsonl)
         },
         now,

@@ -103,9 +103,7 @@ fn of_parquet(array: &dyn Array, row: usize) -> Json {
         DataType::Decimal128(..) => {
             Json::Number(array.as_primitive::<Decimal128Type>().value_as_string(row))
         }
-        DataType::Date32 => {
-            Json::Text(date(array.as_primitive::<Date32Type>().value(row).into()))
-        }
+        DataType::Date32 => Json::Text(date(array.as_primitive::<Date32Type>().value(row).into())),
         DataType::Timestamp(..) => {
             let millis = array.as_primitive::<TimestampMillisecondType>().value(row);
             match instant(millis, ' ') {
@@ -159,9 +157,8 @@ fn json_text(value: &Json) -> String {
             format!("[{}]", elements.iter().map(json_text).collect::<Vec<_>>().join(","))
         }
         Json::Object(members) => {
-            let member = |(name, value): &(String, Json)| {
-                format!("{}:{}", quoted(name), json_text(value))
-            };
+            let member =
+                |(name, value): &(String, Json)| format!("{}:{}", quoted(name), json_text(value));
             format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
         }
     }
@@ -337,9 +334,9 @@ fn is_beyond_micros(table: &Json, row: &Json) -> bool {
                 text.parse::<i64>().is_ok_and(|n| n.unsigned_abs() > 9_223_372_036_854_775)
             }
             Json::Array(elements) => elements.iter().any(holds),
-            Json::Object(members) => members.iter().any(|(key, value)| {
-                holds(value) || holds(&Json::Number(key.clone()))
-            }),
+            Json::Object(members) => {
+                members.iter().any(|(key, value)| holds(value) || holds(&Json::Number(key.clone())))
+            }
             _ => false,
         }
     }
@@ -446,7 +443,8 @@ fn items_hold_what_cassandra_would_answer() {
         let directory = tempfile::tempdir().unwrap();
         for keys in ["auto", "composite"] {
             let output = directory.path().join(keys);
-            let refused = extract(&corpus, &description, "ddb-json", &["--ddb-keys", keys], &output);
+            let refused =
+                extract(&corpus, &description, "ddb-json", &["--ddb-keys", keys], &output);
             assert_eq!(refused, 0, "{}", corpus.display());
             for table in description.get("tables").unwrap().elements() {
                 let items = items(&output, table);
@@ -457,13 +455,7 @@ fn items_hold_what_cassandra_would_answer() {
                     with_names_of_cql(table, row.collect())
                 };
                 let got: Vec<Json> = items.iter().map(of).collect();
-                compare_rows_by(
-                    same_in_items,
-                    table,
-                    &answer(&corpus, table),
-                    &got,
-                    &mut tally,
-                );
+                compare_rows_by(same_in_items, table, &answer(&corpus, table), &got, &mut tally);
             }
         }
     }

@@ -58,7 +58,7 @@ pub(super) fn agent_tables(
         all_splits += splits.len() as u64;
         if let Some(last) = splits.last() {
             let extension = job.format.extension();
-            split_file(keyspace, table, "LOAD", share.agent, u64::from(last.number), extension)?;
+            split_file(keyspace, table, "LOAD", share.agent, u64::from(last.number), &extension)?;
         }
         let read = looked.map.source_in(&ranges)?;
         let bytes = read.rows.saturating_mul(looked.size.record);

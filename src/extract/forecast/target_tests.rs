@@ -9,8 +9,8 @@ use crate::extract::options::{ExtractOptions, OnCorrupt, OutputTarget};
 use crate::extract::overlay::CommitLogOptions;
 use crate::extract::plan::{Plan, Purpose, prepare};
 use crate::extract::share::ShareOptions;
-use crate::output::JsonNumbers;
 use crate::output::RecordOptions;
+use crate::output::{Compression, JsonNumbers};
 use crate::progress::NoEvents;
 use crate::store::s3::S3Options;
 
@@ -37,6 +37,7 @@ fn planned(table: &str) -> Plan {
             rename: Default::default(),
             column_types: Default::default(),
             json_numbers: JsonNumbers::Number,
+            compression: Compression::None,
             ..RecordOptions::new(Profile::Dms)
         },
         now: 0,

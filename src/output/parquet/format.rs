@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::{Field as ArrowField, Schema, SchemaRef};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::node::{Child, Node, node_asked, node_of};
 use crate::cql::CqlType;
 use crate::error::{Error, Result};
+use crate::output::compression::Compression;
 use crate::output::format::{Field, OutputColumn, OutputKind, RecordFormat};
 use crate::output::manifest::tool;
 use crate::output::options::FormatOptions;
@@ -65,9 +66,14 @@ impl ColumnarFormat {
             .zip(&nodes)
             .map(|(column, node)| ArrowField::new(&column.name, node.data_type(), true))
             .collect();
+        let codec = match options.compression {
+            Compression::None => Codec::UNCOMPRESSED,
+            Compression::Snappy => Codec::SNAPPY,
+            Compression::Zstd | Compression::Gzip => Codec::ZSTD(ZstdLevel::default()),
+        };
         let properties = WriterProperties::builder()
             .set_created_by(tool())
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_compression(codec)
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_key_value_metadata(Some(schema_metadata(table, &target)?))
             .build();
