@@ -268,6 +268,12 @@ pub struct RecordArgs {
     /// How `jsonl` writes decimal and varint: as numbers of any length, or as strings
     #[arg(long, value_enum, value_name = "FORM", default_value_t = JsonNumbersArg::Number)]
     pub json_numbers: JsonNumbersArg,
+    /// What items of `ddb-json` look like
+    #[arg(long, value_enum, value_name = "SHAPE", default_value_t = DdbShapeArg::Native)]
+    pub ddb_shape: DdbShapeArg,
+    /// What the keys of `ddb-json` items are made of
+    #[arg(long, value_enum, value_name = "KEYS", default_value_t = DdbKeysArg::Auto)]
+    pub ddb_keys: DdbKeysArg,
     /// Write only these columns beside the key: [[KEYSPACE.]TABLE.]COLUMN (repeatable, comma-separated)
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub include_columns: Vec<String>,
@@ -484,6 +490,28 @@ pub enum ProfileArg {
     Csv,
     /// One JSON object per row, values as SELECT JSON writes them
     Jsonl,
+    /// DynamoDB JSON, for DynamoDB's import from S3
+    DdbJson,
+    /// Parquet, for Spark, Athena, DuckDB and pyarrow
+    Parquet,
+}
+
+/// `--ddb-shape`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DdbShapeArg {
+    /// All of DynamoDB's types: maps, lists, sets, binary
+    Native,
+    /// Keys, names and types as AWS DMS makes them of profile dms, so that changes through DMS fit the imported table
+    Dms,
+}
+
+/// `--ddb-keys`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DdbKeysArg {
+    /// The table's own columns where they can be keys of DynamoDB, else cp_pk and cp_sk
+    Auto,
+    /// Always cp_pk, and cp_sk where there is a clustering: long keys are shortened and not refused
+    Composite,
 }
 
 /// `--compression`.
@@ -493,8 +521,10 @@ pub enum CompressionArg {
     None,
     /// .gz
     Gzip,
-    /// .zst
+    /// .zst; of parquet the pages, which is its default
     Zstd,
+    /// Of parquet the pages
+    Snappy,
 }
 
 /// `--metadata`.

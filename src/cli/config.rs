@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    CatArgs, CompressionArg, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg,
-    OnCorruptArg, OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg, StorageClassArg,
+    CatArgs, CompressionArg, DdbKeysArg, DdbShapeArg, ExtractArgs, InputArgs, InspectArgs,
+    JsonNumbersArg, MetadataArg, OnCorruptArg, OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg,
+    StorageClassArg,
 };
 use super::commitlog_args::commit_log_options;
 use super::settings::{Origin, Settings};
@@ -15,6 +16,7 @@ use crate::discover::{InputOptions, SchemaOption};
 use crate::error::{Error, Result};
 use crate::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
 use crate::io::ReadMode;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::output::{Compression, JsonNumbers, MetadataMode, Profile};
 use crate::progress::clock;
 use crate::store::Location;
@@ -299,14 +301,23 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
         ProfileArg::Dms => Profile::Dms,
         ProfileArg::Csv => Profile::Csv,
         ProfileArg::Jsonl => Profile::Jsonl,
+        ProfileArg::DdbJson => Profile::DdbJson,
+        ProfileArg::Parquet => Profile::Parquet,
     };
     let compression =
         profile.compression(args.compression.map(|compression| match compression {
             CompressionArg::None => Compression::None,
             CompressionArg::Gzip => Compression::Gzip,
             CompressionArg::Zstd => Compression::Zstd,
+            CompressionArg::Snappy => Compression::Snappy,
         }))?;
     let to_stdout = args.output.as_ref().is_some_and(|output| output.as_os_str() == "-");
+    if to_stdout && profile == Profile::Parquet {
+        return Err(Error::Usage {
+            what: "Parquet is for files, and standard output is none".into(),
+            hint: Some("--output DIR".into()),
+        });
+    }
     if to_stdout && args.compression.is_some() && compression != Compression::None {
         return Err(Error::Usage {
             what: "--compression is for files, and standard output is none".into(),
@@ -333,6 +344,14 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
         json_numbers: match args.json_numbers {
             JsonNumbersArg::Number => JsonNumbers::Number,
             JsonNumbersArg::Text => JsonNumbers::Text,
+        },
+        ddb_shape: match args.ddb_shape {
+            DdbShapeArg::Native => DdbShape::Native,
+            DdbShapeArg::Dms => DdbShape::Dms,
+        },
+        ddb_keys: match args.ddb_keys {
+            DdbKeysArg::Auto => DdbKeys::Auto,
+            DdbKeysArg::Composite => DdbKeys::Composite,
         },
     })
 }

@@ -108,6 +108,10 @@ fn every_option_of_extract_arrives() {
         "ttl",
         "--json-numbers",
         "text",
+        "--ddb-shape",
+        "dms",
+        "--ddb-keys",
+        "composite",
         "--include-columns",
         "a,b",
         "--exclude-columns",
@@ -157,6 +161,8 @@ fn every_option_of_extract_arrives() {
             rename: map("a", "b"),
             column_types: map("ks.t.c", "NUMERIC(38,10)"),
             json_numbers: JsonNumbers::Text,
+            ddb_shape: DdbShape::Dms,
+            ddb_keys: DdbKeys::Composite,
             compression: Compression::None,
         }
     );

@@ -243,6 +243,31 @@ pub fn next(
                 lines.push("and so for every table".to_owned());
             }
         }
+        (Profile::DdbJson, Some(table)) => {
+            let Written { keyspace, table, .. } = table;
+            let request = format!("{keyspace}.{table}.import-table.json");
+            match place {
+                Location::Directory(_) => {
+                    lines.push(format!("next: aws s3 sync {place} s3://BUCKET/PREFIX"));
+                    lines.push(format!(
+                        "then, with that bucket and prefix put into it: aws dynamodb import-table --cli-input-json \
+                         file://{place}/_cassport/{request}"
+                    ));
+                }
+                Location::S3(_) => lines.push(format!(
+                    "next: aws s3 cp {place}/_cassport/{request} . && aws dynamodb import-table --cli-input-json \
+                     file://{request}"
+                )),
+            }
+            if tables.len() > 1 {
+                lines.push("and so for every table".to_owned());
+            }
+        }
+        (Profile::Parquet, Some(table)) => lines.push(format!(
+            "next: any reader of Parquet, such as spark.read.parquet('{place}/{0}/{1}') or SELECT * FROM \
+             read_parquet('{place}/{0}/{1}/*.parquet') in DuckDB",
+            table.keyspace, table.table
+        )),
         (Profile::Jsonl, Some(table)) => lines.push(format!(
             "next: any reader of JSON lines, such as SELECT * FROM read_json('{place}/{}/{}/*.jsonl') in DuckDB",
             table.keyspace, table.table

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::dht::{Ring, RingMember};
 use crate::discover::Source;
 use crate::error::Result;
+use crate::output::Profile;
 use crate::output::manifest::{FORMAT_VERSION, TokenInterval, tool};
 use crate::output::run::{RingNode, RunInfo, fingerprint};
 use crate::output::state::SourceFiles;
@@ -33,6 +34,10 @@ pub(super) fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -
         "jsonNumbers".to_owned(),
         json!(format!("{:?}", records.json_numbers).to_lowercase()),
     );
+    if records.profile == Profile::DdbJson {
+        given.insert("ddbShape".to_owned(), json!(records.ddb_shape.as_str()));
+        given.insert("ddbKeys".to_owned(), json!(records.ddb_keys.as_str()));
+    }
     given.insert("onCorrupt".to_owned(), json!(format!("{:?}", options.on_corrupt).to_lowercase()));
     if plan.overlays.is_some() {
         given.insert("commitLog".to_owned(), json!(true));

@@ -119,12 +119,13 @@ pub(super) fn manifest_stats(stats: &crate::output::ColumnStats) -> ColumnStats 
 /// The manifest's counters from a writer's, and from the rows that expire.
 pub(super) fn table_counters(stats: &RecordStats, rows_expiring: u64) -> TableCounters {
     let counters = &stats.counters;
-    let more = [
+    let mut more = vec![
         ("negativeZero", counters.negative_zero),
         ("emptyValues", counters.empty_values),
         ("emptySortKeys", counters.empty_sort_keys),
         ("rowsExpiring", rows_expiring),
     ];
+    more.extend(stats.counts.named());
     TableCounters {
         text_equal_to_null_token: counters.text_equal_to_null_token,
         non_finite_numbers: counters.non_finite_numbers,

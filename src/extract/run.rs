@@ -178,6 +178,7 @@ pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
         | OutputTarget::Stdout
         | OutputTarget::Discard => OutputMemory::default(),
     };
+    memory.per_worker += options.records.profile.memory_per_worker();
     if options.records.compression != Compression::None {
         memory.per_worker += Compression::MEMORY;
     }

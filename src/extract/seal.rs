@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::output::dms::{
     ColumnRole, DmsColumn, DmsTable, DmsTarget, asked_type, dms_type, write_dms_files,
 };
+use crate::output::dynamodb::{DdbShape, ImportedTable, import_requests};
 use crate::output::manifest::{
     FORMAT_VERSION, FileEntry, Manifest, ManifestColumn, ManifestTable, OutputColumnKind,
     RecordDigest, TableCounters, TokenInterval, read_json, tool, write_json,
@@ -434,6 +435,27 @@ fn profile_side_files(
                 made.files.into_iter().map(|(name, bytes)| (format!("{OWN}/{name}"), bytes));
             sealed.objects.extend(objects);
             sealed.dms_endpoints = made.endpoints;
+            sealed.warnings.extend(made.warnings);
+        }
+        "ddb-json" => {
+            let imported = |t: &'_ SealedTable| -> Result<DmsTable> {
+                dms_table(&t.keyspace, &t.table, &t.columns)
+            };
+            let dms = tables.iter().map(imported).collect::<Result<Vec<_>>>()?;
+            let of_tables: Vec<_> = tables
+                .iter()
+                .zip(dms)
+                .map(|(table, dms)| ImportedTable {
+                    keyspace: &table.keyspace,
+                    table: &table.table,
+                    columns: &table.columns,
+                    dms,
+                })
+                .collect();
+            let shape = run.options.get("ddbShape").and_then(|shape| shape.as_str());
+            let shape: DdbShape = shape.unwrap_or(DdbShape::Native.as_str()).parse()?;
+            let made = import_requests(&of_tables, shape, &run.compression, &options.dms)?;
+            sealed.objects.extend(made.files);
             sealed.warnings.extend(made.warnings);
         }
         "csv" => sealed.objects.extend(tables.iter().flat_map(|table| url_lists(store, table))),

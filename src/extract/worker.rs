@@ -320,6 +320,7 @@ impl SplitSink<'_, '_> {
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.writer.settle()?;
         if self.writer.buffer().len() >= FLUSH {
             self.rows.write(self.writer.buffer())?;
             self.tell();
@@ -329,6 +330,7 @@ impl SplitSink<'_, '_> {
     }
 
     fn finish(mut self, done: &mut SplitDone) -> Result<()> {
+        self.writer.finish_file()?;
         self.tell();
         self.rows.write(self.writer.buffer())?;
         self.statics.write(self.writer.static_buffer())?;

@@ -28,6 +28,8 @@ pub enum Compression {
     Gzip,
     /// RFC 8878.
     Zstd,
+    /// Snappy, of the pages of Parquet.
+    Snappy,
 }
 
 impl Compression {
@@ -40,13 +42,14 @@ impl Compression {
             Self::None => "none",
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Snappy => "snappy",
         }
     }
 
     /// What files of text have at the end of their names.
     pub fn suffix(self) -> &'static str {
         match self {
-            Self::None => "",
+            Self::None | Self::Snappy => "",
             Self::Gzip => ".gz",
             Self::Zstd => ".zst",
         }
@@ -57,12 +60,12 @@ impl FromStr for Compression {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        [Self::None, Self::Gzip, Self::Zstd]
+        [Self::None, Self::Gzip, Self::Zstd, Self::Snappy]
             .into_iter()
             .find(|known| known.as_str() == text)
             .ok_or_else(|| Error::Usage {
                 what: format!("there is no compression '{text}'"),
-                hint: Some("one of none, gzip, zstd".into()),
+                hint: Some("one of none, gzip, zstd, snappy".into()),
             })
     }
 }
@@ -98,7 +101,7 @@ fn begin(compression: Compression) -> Result<Encoder> {
             encoder.include_checksum(true).map_err(cannot)?;
             Encoder::Zstd(encoder)
         }
-        Compression::None | Compression::Gzip => {
+        Compression::None | Compression::Gzip | Compression::Snappy => {
             // No time and no name: they would differ from run to run.
             let builder = flate2::GzBuilder::new().mtime(0);
             Encoder::Gzip(builder.write(Vec::new(), flate2::Compression::new(GZIP_LEVEL)))
@@ -110,7 +113,7 @@ impl Compressor {
     /// None where nothing is compressed.
     pub fn new(compression: Compression) -> Option<Self> {
         let this = Self { compression, encoder: None, in_member: 0 };
-        (compression != Compression::None).then_some(this)
+        matches!(compression, Compression::Gzip | Compression::Zstd).then_some(this)
     }
 
     /// The next piece of text, of whole records; `write` gets what comes of it, in pieces too.

@@ -6,12 +6,14 @@ use super::buffer::TextBuffer;
 use super::compression::Compression;
 use super::csv::{CsvStyle, put_name};
 use super::dates::DateTables;
+use super::dms::GeneratedKeys;
 use super::json::{JsonStyle, JsonWriter};
 use super::metadata::{CellFact, TimeStyle};
 use super::options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 use super::scalar::{Form, NumberLimit, TimestampForm};
 use super::stats::Notes;
 use super::text::Piece;
+use super::typed::{TypedFormat, typed_format};
 use super::types::ColumnType;
 use crate::cql::CqlType;
 use crate::error::{Error, Result};
@@ -107,6 +109,8 @@ pub(super) struct SortPart {
 pub struct RecordFormat {
     columns: Vec<OutputColumn>,
     pub(super) profile: Profile,
+    /// What a typed profile writes beside the `jsonl` form that the fields here are of.
+    pub(super) typed: Option<Box<TypedFormat>>,
     compression: Compression,
     pub(super) is_json: bool,
     pub(super) csv: CsvStyle,
@@ -142,7 +146,40 @@ impl RecordFormat {
     /// Fails if the options name a column that is not there, leave out a key column, make two columns of one name, or
     /// ask for a type that a column cannot have.
     pub fn new(table: &TableMetadata, options: &FormatOptions) -> Result<Self> {
+        if options.profile.is_typed() {
+            return typed_format(table, options);
+        }
         Builder::new(table, options)?.build()
+    }
+
+    /// Makes the names of columns lower-case, as Athena does, where no two become one by it.
+    pub(super) fn lower_names(&mut self) {
+        let mut taken = BTreeMap::new();
+        for column in &self.columns {
+            *taken.entry(column.name.to_lowercase()).or_insert(0_usize) += 1;
+        }
+        for column in &mut self.columns {
+            let lower = column.name.to_lowercase();
+            if taken.get(&lower) == Some(&1) {
+                column.name = lower;
+            }
+        }
+    }
+
+    /// Makes of the `jsonl` form that of a typed profile.
+    pub(super) fn become_typed(
+        &mut self,
+        profile: Profile,
+        columns: Vec<OutputColumn>,
+        typed: TypedFormat,
+    ) {
+        if profile == Profile::Parquet {
+            // Its pages are compressed, not its files.
+            self.compression = Compression::None;
+        }
+        self.profile = profile;
+        self.columns = columns;
+        self.typed = Some(Box::new(typed));
     }
 
     /// The columns of the output in order.
@@ -210,13 +247,16 @@ struct Visible<'a> {
     source: Source,
 }
 
-struct Builder<'a> {
+/// Puts a format together.
+pub(super) struct Builder<'a> {
     table: &'a TableMetadata,
     options: &'a FormatOptions,
     visible: Vec<Visible<'a>>,
     super_map: Option<u16>,
     columns: Vec<OutputColumn>,
     names: BTreeSet<String>,
+    /// Which generated keys there are; by the rules of `dms` if none.
+    keys: Option<GeneratedKeys>,
 }
 
 /// Columns of one kind in the order of `SELECT *` (`Columns.selectOrderIterator`): the simple ones and the complex ones,
@@ -247,7 +287,7 @@ fn disk_index(index: usize) -> Result<u16> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(table: &'a TableMetadata, options: &'a FormatOptions) -> Result<Self> {
+    pub(super) fn new(table: &'a TableMetadata, options: &'a FormatOptions) -> Result<Self> {
         let mut visible = Vec::new();
         let mut super_map = None;
         let key = |column: &'a ColumnMetadata, source| Visible {
@@ -305,6 +345,7 @@ impl<'a> Builder<'a> {
             super_map,
             columns: Vec::new(),
             names: BTreeSet::new(),
+            keys: None,
         };
         this.check_names()?;
         this.leave_out();
@@ -400,7 +441,7 @@ impl<'a> Builder<'a> {
             decimals_as_text: match profile {
                 Profile::Jsonl => self.options.json_numbers == JsonNumbers::Text,
                 Profile::Csv => true,
-                Profile::Dms => false,
+                Profile::Dms | Profile::DdbJson | Profile::Parquet => false,
             },
             signed_years: profile == Profile::Csv,
         }
@@ -537,16 +578,25 @@ impl<'a> Builder<'a> {
         self.extra_field(name, None, OutputKind::Metadata, types, source, None)
     }
 
-    fn build(mut self) -> Result<RecordFormat> {
+    /// With these generated keys.
+    pub(super) fn with_keys(self, keys: GeneratedKeys) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    pub(super) fn build(mut self) -> Result<RecordFormat> {
         let visible = std::mem::take(&mut self.visible);
         let static_compact = self.table.compact == CompactKind::StaticCompact;
-        let has_clustering = visible.iter().any(|c| c.kind == ColumnKind::Clustering);
         // 7.3, rules 1 to 3: DMS itself takes one key column as it is, and nothing else.
         let composite = self.is_dms() && self.options.composite_keys;
-        let has_sort_text = composite && has_clustering;
-        let has_partition_text = composite && self.table.partition_key.len() > 1
-            || has_sort_text
-                && visible.iter().filter(|c| c.kind == ColumnKind::Clustering).count() > 1;
+        let clustering_count = visible.iter().filter(|c| c.kind == ColumnKind::Clustering).count();
+        let generated = match self.keys {
+            Some(keys) => keys,
+            None if composite => {
+                GeneratedKeys::of(self.table.partition_key.len(), clustering_count)
+            }
+            None => GeneratedKeys { partition: false, sort: false },
+        };
+        let (has_partition_text, has_sort_text) = (generated.partition, generated.sort);
         let mut partition = Vec::new();
         let mut clustering = Vec::new();
         let mut statics = Vec::new();
@@ -634,7 +684,7 @@ impl<'a> Builder<'a> {
         let profile = self.options.profile;
         let null_token = self.options.null_token.clone().unwrap_or_else(|| match profile {
             Profile::Dms => "\\N".to_owned(),
-            Profile::Csv | Profile::Jsonl => String::new(),
+            Profile::Csv | Profile::Jsonl | Profile::DdbJson | Profile::Parquet => String::new(),
         });
         check_null_token(&null_token)?;
         let wants_times = row_facts.iter().any(|field| {
@@ -642,6 +692,7 @@ impl<'a> Builder<'a> {
         });
         Ok(RecordFormat {
             profile,
+            typed: None,
             compression: self.options.compression,
             is_json: self.is_json(),
             csv: CsvStyle {

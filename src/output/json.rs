@@ -333,6 +333,29 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         Ok(r.finish("collection")?)
     }
 
+    /// Entries of a map that were read already.
+    pub(super) fn entries(
+        &mut self,
+        key_type: &CqlType,
+        value_type: &CqlType,
+        entries: &[(Piece<'_>, Option<Piece<'_>>)],
+    ) -> Written {
+        self.out.byte(b'{');
+        for (i, (key, value)) in entries.iter().enumerate() {
+            if i > 0 {
+                self.comma();
+            }
+            self.key(key_type, *key)?;
+            self.colon();
+            match value {
+                Some(value) => self.value(value_type, *value)?,
+                None => self.null(),
+            }
+        }
+        self.out.byte(b'}');
+        Ok(())
+    }
+
     fn read_field<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
         // Fields that were added to the type later are missing in older values.
         if r.is_empty() { Ok(None) } else { Self::read_value(r) }

@@ -5,6 +5,7 @@
 //! [`Refusal`]: the row leaves nothing behind, and the caller counts it.
 
 pub mod dms;
+pub mod dynamodb;
 pub mod manifest;
 pub mod names;
 pub mod run;
@@ -14,17 +15,20 @@ mod buffer;
 mod compression;
 mod csv;
 mod dates;
+mod elements;
 mod format;
 mod json;
 mod keys;
 mod metadata;
 mod numbers;
 mod options;
+mod parquet;
 mod record;
 mod record_options;
 mod scalar;
 mod stats;
 mod text;
+mod typed;
 mod types;
 mod value;
 
@@ -33,6 +37,6 @@ pub use format::{OutputColumn, OutputKind, RecordFormat};
 pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 pub use record::{RecordWriter, Refusal};
 pub use record_options::RecordOptions;
-pub use stats::{ColumnStats, RecordCounters, RecordStats};
+pub use stats::{ColumnStats, Count, Counts, RecordCounters, RecordStats};
 pub use types::{ColumnType, ColumnTypeOverride};
 pub use value::{ValueWriter, value_json};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::compression::Compression;
+use super::dynamodb::{DdbKeys, DdbShape};
 use super::types::ColumnTypeOverride;
 use crate::error::Error;
 
@@ -16,6 +17,10 @@ pub enum Profile {
     Csv,
     /// JSON lines, the reference form.
     Jsonl,
+    /// DynamoDB JSON, what DynamoDB's import from S3 reads.
+    DdbJson,
+    /// Parquet, what Spark, Athena, DuckDB and pyarrow read.
+    Parquet,
 }
 
 impl Profile {
@@ -25,6 +30,24 @@ impl Profile {
             Self::Dms => "dms",
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::DdbJson => "ddb-json",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// Bytes of memory that a worker takes for it, beside what every worker takes.
+    pub fn memory_per_worker(self) -> u64 {
+        match self {
+            Self::Parquet => super::parquet::PER_WORKER,
+            Self::Dms | Self::Csv | Self::Jsonl | Self::DdbJson => 0,
+        }
+    }
+
+    /// True if its files hold typed values and no text of ours: digests are then those of the `jsonl` form.
+    pub fn is_typed(self) -> bool {
+        match self {
+            Self::DdbJson | Self::Parquet => true,
+            Self::Dms | Self::Csv | Self::Jsonl => false,
         }
     }
 
@@ -33,6 +56,8 @@ impl Profile {
         match self {
             Self::Dms | Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::DdbJson => "json",
+            Self::Parquet => "parquet",
         }
     }
 
@@ -41,7 +66,11 @@ impl Profile {
         match self {
             // S3 as a source of DMS has no setting for it.
             Self::Dms => &[Compression::None],
-            Self::Csv | Self::Jsonl => &[Compression::None, Compression::Gzip, Compression::Zstd],
+            Self::Csv | Self::Jsonl | Self::DdbJson => {
+                &[Compression::None, Compression::Gzip, Compression::Zstd]
+            }
+            // Of its pages.
+            Self::Parquet => &[Compression::Zstd, Compression::Snappy, Compression::None],
         }
     }
 
@@ -74,9 +103,11 @@ impl FromStr for Profile {
             "dms" => Ok(Self::Dms),
             "csv" | "dsbulk" => Ok(Self::Csv),
             "jsonl" => Ok(Self::Jsonl),
+            "ddb-json" => Ok(Self::DdbJson),
+            "parquet" => Ok(Self::Parquet),
             other => Err(Error::Usage {
                 what: format!("there is no profile '{other}'"),
-                hint: Some("one of dms, csv (also dsbulk), jsonl".into()),
+                hint: Some("one of dms, csv (also dsbulk), jsonl, ddb-json, parquet".into()),
             }),
         }
     }
@@ -142,6 +173,10 @@ pub struct FormatOptions {
     pub null_token: Option<String>,
     /// Add composite keys as one text (`cp_pk`, `cp_sk`) where `dms` needs them.
     pub composite_keys: bool,
+    /// What items of `ddb-json` look like.
+    pub ddb_shape: DdbShape,
+    /// What their keys are made of.
+    pub ddb_keys: DdbKeys,
     /// The run's clock, seconds since 1970.
     pub now: i64,
 }
@@ -159,9 +194,11 @@ impl FormatOptions {
             rename: BTreeMap::new(),
             column_types: BTreeMap::new(),
             json_numbers: JsonNumbers::Number,
-            compression: Compression::None,
+            compression: profile.compressions().first().copied().unwrap_or_default(),
             null_token: None,
             composite_keys: true,
+            ddb_shape: DdbShape::default(),
+            ddb_keys: DdbKeys::default(),
             now,
         }
     }

@@ -15,8 +15,10 @@ use super::metadata::{CellFact, Times};
 use super::numbers::put_i64;
 use super::options::Profile;
 use super::scalar::Cause;
-use super::stats::{ColumnStats, Notes, RecordStats};
+use super::stats::{ColumnStats, Count, Notes, RecordStats};
 use super::text::Piece;
+use super::typed::{TypedRecord, TypedWriter, row_fact};
+use crate::error::Error;
 use crate::io::ByteReader;
 use crate::rows::{Cell, ClusteringValue, Row, RowView};
 
@@ -32,10 +34,15 @@ pub struct Refusal {
     pub column: Option<String>,
     /// Why, in words.
     pub cause: String,
+    /// The row's key as `jsonl` writes it, where the profile is typed.
+    pub key: Option<String>,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = &self.key {
+            write!(f, "key {key}: ")?;
+        }
         match &self.column {
             Some(column) => write!(f, "column '{column}': {}", self.cause),
             None => f.write_str(&self.cause),
@@ -99,7 +106,7 @@ impl Pen<'_> {
     fn refusal(&mut self, field: &Field, cause: Cause) -> Refusal {
         self.marks.notes = Notes::default();
         let column = self.format.columns().get(field.index).map(|column| column.name.clone());
-        Refusal { column, cause: cause.into_words() }
+        Refusal { column, cause: cause.into_words(), key: None }
     }
 
     #[inline(never)]
@@ -246,6 +253,10 @@ struct State {
     slots: Vec<(u32, u32)>,
     sort_key: KeyWriter,
     record_ends: Vec<usize>,
+    /// Writes what a typed profile's files hold; the text of the records is for digests only then.
+    typed: Option<TypedWriter>,
+    /// Where the key of the present record ends in `out`.
+    key_end: usize,
 }
 
 /// What is written once a partition and repeated in each of its records.
@@ -279,7 +290,7 @@ fn fill_slots(slots: &mut Vec<(u32, u32)>, count: usize, cells: &[Cell]) {
 }
 
 #[inline]
-fn cells_of<'c>(slots: &[(u32, u32)], column: u16, cells: &'c [Cell]) -> &'c [Cell] {
+pub(super) fn cells_of<'c>(slots: &[(u32, u32)], column: u16, cells: &'c [Cell]) -> &'c [Cell] {
     match slots.get(usize::from(column)) {
         Some(&(start, end)) => cells.get(start as usize..end as usize).unwrap_or_default(),
         None => &[],
@@ -304,6 +315,8 @@ impl RecordWriter {
             slots: Vec::new(),
             sort_key: KeyWriter::default(),
             record_ends: Vec::new(),
+            typed: TypedWriter::of(&format),
+            key_end: 0,
         };
         Self { format, state }
     }
@@ -361,7 +374,27 @@ impl RecordWriter {
 
     /// The lines written since the last [`RecordWriter::clear`].
     pub fn buffer(&self) -> &[u8] {
-        self.state.out.written()
+        match &self.state.typed {
+            None => self.state.out.written(),
+            Some(typed) => typed.buffer(),
+        }
+    }
+
+    /// Turns rows that lie ready into bytes of [`RecordWriter::buffer`], where a profile encodes many rows together. To be
+    /// called after every row or so.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        match &mut self.state.typed {
+            None => Ok(()),
+            Some(typed) => typed.settle(&self.format),
+        }
+    }
+
+    /// Writes the end of the file, where the profile's files have one. No row may follow.
+    pub fn finish_file(&mut self) -> Result<(), Error> {
+        match &mut self.state.typed {
+            None => Ok(()),
+            Some(typed) => typed.finish_file(&self.format),
+        }
     }
 
     /// Takes them out; the writer starts a new buffer.
@@ -372,6 +405,9 @@ impl RecordWriter {
     /// Forgets them, keeping the memory.
     pub fn clear(&mut self) {
         self.state.out.truncate(0);
+        if let Some(typed) = &mut self.state.typed {
+            typed.clear();
+        }
     }
 
     /// The lines of partitions without rows, where these go to files of their own.
@@ -423,11 +459,31 @@ impl State {
             std::mem::swap(&mut self.marks.pending, &mut self.partition.pending);
         }
         self.marks.pending.clear();
-        written
+        written?;
+        self.start_typed_partition(format, key)
+    }
+
+    /// The same for a typed profile.
+    fn start_typed_partition(&mut self, format: &RecordFormat, key: &[u8]) -> Result<(), Refusal> {
+        let Some(typed) = &mut self.typed else { return Ok(()) };
+        let single = [key];
+        let several;
+        let components = if format.partition.len() == 1 {
+            &single[..]
+        } else {
+            several = components_of(key, format.partition.len());
+            &several[..]
+        };
+        let started = typed.start_partition(format, components);
+        started.map_err(|refused| {
+            let (refusal, count) = refused.into_refusal();
+            self.stats.counts.add(count);
+            Refusal { key: Some(shown_key(self.partition.key.written())), ..refusal }
+        })
     }
 
     fn write_partition_key(&mut self, format: &RecordFormat, key: &[u8]) -> Result<(), Refusal> {
-        let whole = |cause: Cause| Refusal { column: None, cause: cause.into_words() };
+        let whole = |cause: Cause| Refusal { column: None, cause: cause.into_words(), key: None };
         let composite_field =
             format.keys.iter().find(|field| field.source == Source::PartitionText);
         let single = format.partition.len() == 1;
@@ -480,6 +536,15 @@ impl State {
         if let Err(refusal) = self.write_statics(format, row) {
             self.partition.refusal.get_or_insert(refusal);
         }
+        if let Some(typed) = &mut self.typed
+            && !format.statics.is_empty()
+            && let Err(refused) = typed.set_static(format, row, &self.slots)
+        {
+            let (refusal, count) = refused.into_refusal();
+            self.stats.counts.add(count);
+            let key = Some(shown_key(self.partition.key.written()));
+            self.partition.refusal.get_or_insert(Refusal { key, ..refusal });
+        }
         std::mem::swap(&mut self.marks.pending, &mut self.partition.static_pending);
         self.marks.pending.clear();
     }
@@ -526,7 +591,10 @@ impl State {
         let start = self.out.len();
         self.record_ends.clear();
         let Some(map) = format.super_map else {
-            return match self.write_record(format, view, None) {
+            let written = self
+                .write_record(format, view, None)
+                .and_then(|()| self.write_typed(format, Some((view, None)), start));
+            return match written {
                 Ok(()) => {
                     self.commit(format, start);
                     Ok(1)
@@ -536,21 +604,63 @@ impl State {
         };
         let mut records = 0;
         for cell in view.row.cells.iter().filter(|cell| cell.column == map) {
-            if let Err(refusal) = self.write_record(format, view, Some(cell)) {
+            let begin = self.out.len();
+            let written = self
+                .write_record(format, view, Some(cell))
+                .and_then(|()| self.write_typed(format, Some((view, Some(cell))), begin));
+            if let Err(refusal) = written {
                 return Err(self.roll_back(start, refusal));
             }
             self.record_ends.push(self.out.len());
             records += 1;
         }
         let ends = std::mem::take(&mut self.record_ends);
-        let mut start = start;
+        let mut next = start;
         for &end in &ends {
-            self.digest_record(start, end);
-            start = end;
+            self.digest_record(next, end);
+            next = end;
         }
         self.record_ends = ends;
         self.count_pending(format);
+        self.commit_typed(start);
         Ok(records)
+    }
+
+    /// Hands the record whose text begins at `start` to the writer of a typed profile.
+    #[inline]
+    fn write_typed(
+        &mut self,
+        format: &RecordFormat,
+        row: Option<(RowView<'_>, Option<&Cell>)>,
+        start: usize,
+    ) -> Result<(), Refusal> {
+        let Some(typed) = &mut self.typed else { return Ok(()) };
+        let (mut own, statics) =
+            (Times::NOTHING, self.partition.static_times.unwrap_or(Times::NOTHING));
+        match row {
+            Some((view, _)) if !format.row_facts.is_empty() => own.add_row(view.row),
+            Some(_) => {}
+            None => own = statics,
+        }
+        let record = TypedRecord { row, slots: &self.slots, all: own.with(&statics), own };
+        typed.record(format, &record).map_err(|refused| {
+            let (refusal, count) = refused.into_refusal();
+            self.stats.counts.add(count);
+            if count == Count::RefusedLargeItems {
+                self.stats.counters.items_over_400_kb += 1;
+            }
+            let key = self.out.written().get(start..self.key_end).unwrap_or_default();
+            Refusal { key: Some(shown_key(key)), ..refusal }
+        })
+    }
+
+    /// Keeps the records that the writer of a typed profile got, and drops their text.
+    #[inline]
+    fn commit_typed(&mut self, start: usize) {
+        if let Some(typed) = &mut self.typed {
+            typed.commit(&mut self.stats);
+            self.out.truncate(start);
+        }
     }
 
     #[cold]
@@ -558,6 +668,9 @@ impl State {
     fn roll_back(&mut self, start: usize, refusal: Refusal) -> Refusal {
         self.out.truncate(start);
         self.marks.pending.clear();
+        if let Some(typed) = &mut self.typed {
+            typed.roll_back();
+        }
         refusal
     }
 
@@ -587,6 +700,7 @@ impl State {
                 Ok(shown)
             })?;
         }
+        self.key_end = pen.out.len();
         pen.out.slice(self.partition.statics.written());
         let cells = &row.cells[..];
         fill_slots(&mut self.slots, format.regular_count, cells);
@@ -686,7 +800,10 @@ impl State {
             return self.write_separate_static(format);
         }
         let start = self.out.len();
-        match self.write_partition_record(format) {
+        let written = self
+            .write_partition_record(format)
+            .and_then(|()| self.write_typed(format, None, start));
+        match written {
             Ok(()) => {
                 self.commit(format, start);
                 Ok(1)
@@ -697,6 +814,7 @@ impl State {
 
     fn write_partition_record(&mut self, format: &RecordFormat) -> Result<(), Refusal> {
         self.out.slice(self.partition.key.written());
+        self.key_end = self.out.len();
         let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
         for field in &format.clustering {
             pen.field(field, |pen| Ok(pen.null()))?;
@@ -772,7 +890,7 @@ impl State {
     fn commit(&mut self, format: &RecordFormat, start: usize) {
         let end = self.out.len();
         self.digest_record(start, end);
-        if end - start + format.names_len > MAX_ITEM_LEN {
+        if self.typed.is_none() && end - start + format.names_len > MAX_ITEM_LEN {
             let lens = self.marks.lens.iter();
             let values: u64 = lens.map(|&len| u64::from(len.unsigned_abs())).sum();
             if values + format.names_len as u64 > MAX_ITEM_LEN as u64 {
@@ -785,6 +903,7 @@ impl State {
         {
             self.count_pending(format);
         }
+        self.commit_typed(start);
     }
 
     #[inline]
@@ -799,7 +918,7 @@ impl State {
         let repeated = self.partition.pending.iter().chain(&self.partition.static_pending);
         for (index, notes) in self.marks.pending.iter().chain(repeated) {
             let mut counters = notes.counters;
-            if format.profile != Profile::Csv {
+            if !matches!(format.profile, Profile::Csv | Profile::DdbJson) {
                 counters.negative_zero = 0;
             }
             self.stats.counters.merge(&counters);
@@ -814,6 +933,30 @@ impl State {
         }
         self.marks.pending.clear();
     }
+}
+
+/// The components of a partition key of several columns; those that are there, if it is cut.
+fn components_of(key: &[u8], count: usize) -> Vec<&[u8]> {
+    let mut r = ByteReader::new(key);
+    let component = |_| {
+        let bytes = r.read_bytes16("component of a partition key").ok()?;
+        r.skip(1, "end of a component").ok()?;
+        Some(bytes)
+    };
+    (0..count).map_while(component).collect()
+}
+
+/// Characters of a key that a refusal shows.
+const SHOWN_KEY: usize = 300;
+
+/// The beginning of a record as an object of its own.
+fn shown_key(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    if text.len() <= SHOWN_KEY {
+        return format!("{text}}}");
+    }
+    let kept: String = text.chars().take(SHOWN_KEY).collect();
+    format!("{kept}…}}")
 }
 
 impl Pen<'_> {
@@ -848,28 +991,13 @@ fn write_row_fact(
     own: Times,
 ) -> Result<(), Refusal> {
     let times = pen.format.times;
-    pen.field(field, |pen| {
-        Ok(match field.source {
-            Source::RowWriteTime => {
-                let shown = all.newest().and_then(|newest| times.shown(newest));
-                pen.fact(CellFact::WriteTime, shown)
-            }
-            Source::RowTtl => {
-                let left = all.common_expiry().map(|at| at.saturating_sub(times.now));
-                pen.fact(CellFact::Ttl, left)
-            }
-            Source::Expires => pen.fact(CellFact::Ttl, own.last_expiry()),
-            Source::MarkerFact(fact) => {
-                let marker = row.map(|row| row.liveness).filter(|marker| !marker.is_empty());
-                let shown = marker.and_then(|marker| match fact {
-                    CellFact::WriteTime => times.shown(marker.timestamp),
-                    CellFact::Ttl => times.ttl_left(marker.ttl, marker.local_deletion_time),
-                });
-                pen.fact(fact, shown)
-            }
-            _ => pen.null(),
-        })
-    })
+    let fact = match field.source {
+        Source::RowWriteTime => CellFact::WriteTime,
+        Source::MarkerFact(fact) => fact,
+        _ => CellFact::Ttl,
+    };
+    let shown = row_fact(&times, field.source, row, all, own);
+    pen.field(field, |pen| Ok(pen.fact(fact, shown)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compression::Compression;
+use super::dynamodb::{DdbKeys, DdbShape};
 use super::options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 use super::run::RunInfo;
 use super::types::ColumnTypeOverride;
@@ -13,7 +14,7 @@ use crate::schema::TableMetadata;
 /// [`super::RecordFormat`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordOptions {
-    /// `dms`, `csv` or `jsonl`.
+    /// Who is to read the files.
     pub profile: Profile,
     /// Extra columns with write times and TTLs.
     pub metadata: MetadataMode,
@@ -31,6 +32,10 @@ pub struct RecordOptions {
     pub column_types: BTreeMap<String, String>,
     /// Decimal and varint as JSON numbers or strings.
     pub json_numbers: JsonNumbers,
+    /// What items of `ddb-json` look like.
+    pub ddb_shape: DdbShape,
+    /// What their keys are made of.
+    pub ddb_keys: DdbKeys,
     /// How files are compressed.
     pub compression: Compression,
 }
@@ -82,7 +87,9 @@ impl RecordOptions {
             rename: BTreeMap::new(),
             column_types: BTreeMap::new(),
             json_numbers: JsonNumbers::Number,
-            compression: Compression::None,
+            ddb_shape: DdbShape::default(),
+            ddb_keys: DdbKeys::default(),
+            compression: profile.compressions().first().copied().unwrap_or_default(),
         }
     }
 
@@ -113,12 +120,20 @@ impl RecordOptions {
             rename: option(run, "rename")?,
             // Types belong to the profile that has them.
             column_types: match profile {
-                Profile::Dms => option(run, "columnTypes")?,
+                Profile::Dms | Profile::DdbJson | Profile::Parquet => option(run, "columnTypes")?,
                 Profile::Csv | Profile::Jsonl => BTreeMap::new(),
             },
             json_numbers: match numbers.as_deref() {
                 Some("text") => JsonNumbers::Text,
                 _ => JsonNumbers::Number,
+            },
+            ddb_shape: match option::<Option<String>>(run, "ddbShape")? {
+                Some(shape) => shape.parse()?,
+                None => DdbShape::default(),
+            },
+            ddb_keys: match option::<Option<String>>(run, "ddbKeys")? {
+                Some(keys) => keys.parse()?,
+                None => DdbKeys::default(),
             },
             compression: Compression::None,
         })
@@ -158,6 +173,8 @@ impl RecordOptions {
             compression: self.compression,
             null_token: None,
             composite_keys: true,
+            ddb_shape: self.ddb_shape,
+            ddb_keys: self.ddb_keys,
             now,
         })
     }

@@ -77,6 +77,104 @@ impl RecordCounters {
     }
 }
 
+/// What typed profiles count besides, each by the name that the manifest has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// Values of no bytes of types other than text and blob, which are absent.
+    EmptyValues,
+    /// Numbers that DynamoDB's do not hold (38 digits, 1E-130 to 9.99E+125, no NaN), written as text.
+    NumbersAsText,
+    /// Sets with members that no set of DynamoDB can have beside each other, written as lists.
+    SetsAsLists,
+    /// Sets without members, which are absent.
+    EmptySets,
+    /// Maps with an empty key, and what is nested too deep, written as JSON text.
+    ValuesAsJsonText,
+    /// Sort keys that would be empty, written as `%00`.
+    EmptySortKeys,
+    /// Rows refused: the key is empty.
+    RefusedEmptyKeys,
+    /// Rows refused: the key is longer than DynamoDB takes.
+    RefusedLongKeys,
+    /// Rows refused: a number that the target's type does not hold.
+    RefusedNumbers,
+    /// Rows refused: the item is larger than 400 KB.
+    RefusedLargeItems,
+    /// Rows refused: a timestamp that readers do not take.
+    RefusedTimestamps,
+    /// Rows refused: text or bytes that are no value of their type.
+    RefusedBadValues,
+}
+
+impl Count {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::EmptyValues,
+        Self::NumbersAsText,
+        Self::SetsAsLists,
+        Self::EmptySets,
+        Self::ValuesAsJsonText,
+        Self::EmptySortKeys,
+        Self::RefusedEmptyKeys,
+        Self::RefusedLongKeys,
+        Self::RefusedNumbers,
+        Self::RefusedLargeItems,
+        Self::RefusedTimestamps,
+        Self::RefusedBadValues,
+    ];
+
+    /// Its name in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EmptyValues => "emptyValues",
+            Self::NumbersAsText => "numbersAsText",
+            Self::SetsAsLists => "setsAsLists",
+            Self::EmptySets => "emptySets",
+            Self::ValuesAsJsonText => "valuesAsJsonText",
+            Self::EmptySortKeys => "emptySortKeys",
+            Self::RefusedEmptyKeys => "refusedEmptyKeys",
+            Self::RefusedLongKeys => "refusedLongKeys",
+            Self::RefusedNumbers => "refusedNumbers",
+            Self::RefusedLargeItems => "refusedLargeItems",
+            Self::RefusedTimestamps => "refusedTimestamps",
+            Self::RefusedBadValues => "refusedBadValues",
+        }
+    }
+}
+
+/// A number for each [`Count`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts([u64; Count::ALL.len()]);
+
+impl Counts {
+    /// Adds one.
+    pub fn add(&mut self, count: Count) {
+        self.add_many(count, 1);
+    }
+
+    /// Adds `many`.
+    pub fn add_many(&mut self, count: Count, many: u64) {
+        if let Some(place) = self.0.get_mut(count as usize) {
+            *place += many;
+        }
+    }
+
+    /// How many were counted.
+    pub fn of(&self, count: Count) -> u64 {
+        self.0.get(count as usize).copied().unwrap_or_default()
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(ours, theirs)| *ours += theirs);
+    }
+
+    /// Those that are not zero, with their names.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Count::ALL.iter().zip(self.0).filter(|(_, n)| *n > 0).map(|(count, n)| (count.name(), n))
+    }
+}
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordStats {
@@ -84,6 +182,8 @@ pub struct RecordStats {
     pub columns: Vec<ColumnStats>,
     /// Counters.
     pub counters: RecordCounters,
+    /// What a typed profile counted besides.
+    pub counts: Counts,
 }
 
 impl RecordStats {
@@ -96,6 +196,7 @@ impl RecordStats {
             ours.merge(theirs);
         }
         self.counters.merge(&other.counters);
+        self.counts.merge(&other.counts);
     }
 }
 

@@ -173,7 +173,7 @@ impl FromStr for ColumnType {
                     .into(),
             ),
         };
-        if name == "NUMERIC" && upper.contains('(') {
+        if matches!(name, "NUMERIC" | "DECIMAL") && upper.contains('(') {
             let (precision, scale) =
                 arguments.and_then(|text| text.split_once(',')).ok_or_else(bad)?;
             let precision: u8 = precision.trim().parse().map_err(|_| bad())?;
@@ -203,7 +203,7 @@ impl FromStr for ColumnType {
             "INT2" => Self::Int2,
             "INT4" => Self::Int4,
             "INT8" => Self::Int8,
-            "NUMERIC" => Self::Numeric(None),
+            "NUMERIC" | "DECIMAL" => Self::Numeric(None),
             "REAL4" => Self::Real4,
             "REAL8" => Self::Real8,
             "STRING" => Self::String,

@@ -27,8 +27,8 @@ use crate::store::s3::S3Options;
 
 use super::checks::words;
 use super::differ::{Differ, Side};
-use super::output::{Content, ObjectFinding, Parts, look_at, read_parts};
-use super::records::{Collector, RecordSplitter};
+use super::output::{Content, Form, ObjectFinding, Parts, look_at, read_parts};
+use super::records::Collector;
 use super::text::ObjectText;
 
 /// A replay that has seen enough stops itself; no signal has this number.
@@ -131,10 +131,7 @@ pub fn verify_against(
     source.warnings().iter().for_each(|words| events.warning(words));
     let manifests = of_source(&parts, &source)?;
     let replay = Replay::open(&source, &extract, events)?;
-    let content = Content {
-        splitter: RecordSplitter::of(extract.records.profile),
-        compression: extract.records.compression,
-    };
+    let content = Content::new(extract.records.profile, extract.records.compression);
     let mut pieces = Vec::new();
     for (name, columns) in replay.tables() {
         report.tables += 1;
@@ -262,6 +259,7 @@ fn options_of_run(parts: &Parts, options: &AgainstOptions) -> Result<ExtractOpti
             column_types: option::<BTreeMap<String, String>>(run, "columnTypes")?,
             json_numbers,
             compression: run.compression.parse()?,
+            ..RecordOptions::of_run(run, run.profile.parse()?)?
         },
         now: clock.seconds(),
         now_given: true,
@@ -418,6 +416,10 @@ impl Job<'_> {
     /// The first differing rows of a piece, at most `most`.
     fn differing(&self, piece: &Piece<'_>, most: usize) -> Result<Vec<(Side, String)>> {
         let mut found = Vec::new();
+        if self.content.form == Form::Parquet {
+            // There are no lines to be shown.
+            return Ok(found);
+        }
         for kind in ["LOAD", "STATIC"] {
             if found.len() < most {
                 found.extend(self.differing_of(kind, piece, most - found.len())?);

@@ -17,6 +17,7 @@ mod prefix;
 mod records;
 mod source;
 mod statistics;
+mod sum;
 mod text;
 mod trie_index;
 

@@ -22,7 +22,10 @@ impl RecordSplitter {
         match profile {
             Profile::Dms => Self { quotes: true, header: false },
             Profile::Csv => Self { quotes: true, header: true },
-            Profile::Jsonl => Self { quotes: false, header: false },
+            // Lines are told apart in `ddb-json` as in `jsonl`; its digests are not those of its lines.
+            Profile::Jsonl | Profile::DdbJson | Profile::Parquet => {
+                Self { quotes: false, header: false }
+            }
         }
     }
 }

@@ -54,7 +54,7 @@ impl ObjectText {
         let pieces = ObjectPieces::new(reader);
         let summed = Summed { pieces, checksum: Checksum::default(), bytes: 0 };
         let decoder = match compression {
-            Compression::None => Decoder::Plain(Box::new(summed)),
+            Compression::None | Compression::Snappy => Decoder::Plain(Box::new(summed)),
             Compression::Gzip => {
                 Decoder::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(summed))))
             }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::support::{BTI_LINE, Json, LEGACY_LINES, LINES, cassport, repository, run};
 
@@ -12,7 +13,7 @@ use crate::support::{BTI_LINE, Json, LEGACY_LINES, LINES, cassport, repository, 
 const UNFLUSHED: [&str; 2] = ["2.2-unflushed", "4.1-unflushed"];
 
 /// All corpora, regressions included.
-fn corpora() -> Vec<PathBuf> {
+pub(crate) fn corpora() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = LEGACY_LINES
         .iter()
         .chain(&LINES)
@@ -27,7 +28,7 @@ fn corpora() -> Vec<PathBuf> {
 }
 
 /// True for types whose numbers may be written with other digits that read back to the same bits.
-fn may_hold(cql_type: &str, names: &[&str]) -> bool {
+pub(crate) fn may_hold(cql_type: &str, names: &[&str]) -> bool {
     let words = cql_type.split(|c: char| !c.is_alphanumeric() && c != '_');
     const BUILT_IN: [&str; 27] = [
         "ascii",
@@ -139,6 +140,17 @@ pub(crate) fn extracted(output: &Path, table: &Json) -> Vec<Json> {
 
 /// Compares rows with the answer, in its order.
 pub(crate) fn compare_rows(table: &Json, expected: &[Json], got: &[Json], tally: &mut Tally) {
+    compare_rows_by(same, table, expected, got, tally);
+}
+
+/// The same with a notion of equality of one's own: CQL type, what is expected, what was found.
+pub(crate) fn compare_rows_by(
+    same: impl Fn(&str, &Json, &Json) -> bool,
+    table: &Json,
+    expected: &[Json],
+    got: &[Json],
+    tally: &mut Tally,
+) {
     let text = |name: &str| table.get(name).unwrap().text().to_owned();
     let name = format!("{}.{}", text("keyspace"), text("table"));
     if expected.len() != got.len() {
@@ -174,32 +186,42 @@ pub(crate) fn compare_rows(table: &Json, expected: &[Json], got: &[Json], tally:
     }
 }
 
-fn compare_corpus(corpus: &Path) -> Tally {
-    let description = Json::parse(&std::fs::read_to_string(corpus.join("corpus.json")).unwrap());
+/// What a corpus says of itself: its clock and tables.
+pub(crate) fn described(corpus: &Path) -> Json {
+    Json::parse(&std::fs::read_to_string(corpus.join("corpus.json")).unwrap())
+}
+
+/// An extract of all tables of a corpus to `output`, with the times of its cells.
+pub(crate) fn extract_corpus(
+    corpus: &Path,
+    description: &Json,
+    profile: &str,
+    output: &Path,
+) -> Command {
     let Some(Json::Number(clock)) = description.get("clock") else {
         panic!("no clock in {}", corpus.display())
     };
-    let output = tempfile::tempdir().unwrap();
     let mut command =
-        cassport(["extract", "--profile", "jsonl", "--metadata", "cell", "--now", clock.as_str()]);
-    command
-        .arg("--data-dir")
-        .arg(corpus.join("data"))
-        .arg("--output")
-        .arg(output.path().join("out"));
+        cassport(["extract", "--profile", profile, "--metadata", "cell", "--now", clock.as_str()]);
+    command.arg("--data-dir").arg(corpus.join("data")).arg("--output").arg(output);
     // What its node had not flushed when it was killed.
     let log = corpus.join("commitlog");
     if log.is_dir() {
         command.arg("--commitlog-dir").arg(log);
     }
-    let tables = description.get("tables").unwrap().elements();
-    for table in tables {
+    for table in description.get("tables").unwrap().elements() {
         let text = |name: &str| table.get(name).unwrap().text();
         command.arg("-t").arg(format!("{}.{}", text("keyspace"), text("table")));
     }
-    run(command, 0);
+    command
+}
+
+fn compare_corpus(corpus: &Path) -> Tally {
+    let description = described(corpus);
+    let output = tempfile::tempdir().unwrap();
+    run(extract_corpus(corpus, &description, "jsonl", &output.path().join("out")), 0);
     let mut tally = Tally::default();
-    for table in tables {
+    for table in description.get("tables").unwrap().elements() {
         let got = extracted(&output.path().join("out"), table);
         compare_rows(table, &answer(corpus, table), &got, &mut tally);
     }

@@ -35,5 +35,6 @@ mod status;
 mod stopped;
 mod support;
 mod tail;
+mod typed;
 mod unflushed;
 mod verify;

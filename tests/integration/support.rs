@@ -89,6 +89,7 @@ pub(crate) fn extract_options(data: &Path, tables: Vec<String>, now: i64) -> Ext
             column_types: Default::default(),
             json_numbers: JsonNumbers::Number,
             compression: Compression::None,
+            ..RecordOptions::new(Profile::Jsonl)
         },
         now,
         now_given: true,

@@ -197,6 +197,10 @@ impl Text {
             Profile::Csv => (1.0, 0.0),
             // Quotes, colon, comma and blanks; half of the values have quotes of their own.
             Profile::Jsonl => (name + 7.0, 4.0),
+            // The name and the type with their quotes; what is null is absent.
+            Profile::DdbJson => (present * (name + 13.0), 0.0),
+            // Values by column, with a length each; names stand in the footer once.
+            Profile::Parquet => (2.0, 0.0),
         };
         self.record += frame + present * len + (1.0 - present) * null;
         self.item += present * (name + len);

@@ -35,7 +35,7 @@ impl Target<'_> {
         match self.table.job.format.profile() {
             Profile::Dms => self.dms(&mut found)?,
             Profile::Csv => self.csv(&mut found),
-            Profile::Jsonl => {}
+            Profile::Jsonl | Profile::DdbJson | Profile::Parquet => {}
         }
         self.any(&mut found);
         found.0.sort();

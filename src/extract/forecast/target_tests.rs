@@ -38,6 +38,7 @@ fn planned(table: &str) -> Plan {
             column_types: Default::default(),
             json_numbers: JsonNumbers::Number,
             compression: Compression::None,
+            ..RecordOptions::new(Profile::Dms)
         },
         now: 0,
         now_given: true,

@@ -160,7 +160,7 @@ pub(super) fn mappings(
             rule_name: format!("map-{}-{}", table.keyspace, table.table),
             rule_action: "map-record-to-record",
             object_locator: locator,
-            target_table_name: Some(target_name(table, targets, warnings)),
+            target_table_name: Some(legal_table_name(table, targets, warnings)),
             mapping_parameters: Some(parameters(table, warnings)?),
         });
     }
@@ -214,7 +214,7 @@ fn parameters(table: &DmsTable, warnings: &mut Vec<String>) -> Result<Parameters
 }
 
 /// `keyspace.table`, with what DynamoDB does not allow in a name replaced; that is said in a warning.
-fn target_name(
+pub(in crate::output) fn legal_table_name(
     table: &DmsTable,
     targets: &mut BTreeSet<String>,
     warnings: &mut Vec<String>,
