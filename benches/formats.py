@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures `cassport extract` on the same table in the format of each line of Cassandra.
 
-  formats.py [--lines 2.1,2.2,3.11,4.1,5.0,5.0-bti] [--rows N] [--binary FILE] [--scratch DIR]
+  formats.py [--lines 2.1,2.2,3.11,4.1,5.0,5.0-bti] [--rows N] [--binary FILE] [--scratch DIR] [--keep DIR]
 
 A real node of each line is given the same rows (13 columns, a set and a map among them, some 650 bytes and 15 cells), flushes and
 compacts them into one SSTable; then all are extracted by turns on one thread, without files (`--discard`), in the page cache, and of
@@ -104,17 +104,22 @@ def main() -> int:
                 make(line, arguments.rows, tables / line, scratch)
         least: dict[str, float] = {}
         found: dict[str, dict[str, Any]] = {}
+        output = scratch / "out"
+
+        def extract(line: str, *more: str) -> float:
+            command = [binary, "extract", "--data-dir", tables / line, "-t", "bench.orders", "--output", output, "--profile", "csv", "--threads", "1", "-q", *more]
+            return measured(command, scratch / "log").cpu
+
+        for line in lines:
+            extract(line)
+            found[line] = json.loads((output / "_cassport/agents/000/manifest.json").read_text())["tables"][0]
+            shutil.rmtree(output)
         for _ in range(REPETITIONS):
             # By turns, so that what the machine does meanwhile meets all alike.
             for line in lines:
                 warm(tables / line)
-                output = scratch / "out"
-                command = [binary, "extract", "--data-dir", tables / line, "-t", "bench.orders", "--output", output, "--profile", "csv", "--threads", "1",
-                           "--discard", "-q"]
-                cost = measured(command, scratch / "log")
-                least[line] = min(least.get(line, cost.cpu), cost.cpu)
-                found[line] = json.loads((output / "_cassport/agents/000/manifest.json").read_text())["tables"][0]
-                shutil.rmtree(output)
+                cost = extract(line, "--discard")
+                least[line] = min(least.get(line, cost), cost)
         digests = {table["digest"] for table in found.values()}
         for line in lines:
             table = found[line]

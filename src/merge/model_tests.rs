@@ -227,9 +227,11 @@ impl Model<'_> {
             let all = candidates.len();
             let complex = versions.iter().filter_map(|r| r.complex.get(&column)).map(|d| d.0);
             let deleted = complex.chain(deleted).max();
+            // Up to 2.2 a deletion takes counters away whatever their times are (CASSANDRA-7346).
+            let all_times = self.shape.counter && self.rule == TieBreak::Until22;
             let left: Vec<_> = candidates
                 .into_iter()
-                .filter(|c| deleted.is_none_or(|d| c.timestamp > d))
+                .filter(|c| deleted.is_none_or(|d| !all_times && c.timestamp > d))
                 .collect();
             fates.shadowed += (all - left.len()) as u64;
             fates.superseded += left.len().saturating_sub(1) as u64;

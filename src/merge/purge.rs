@@ -64,14 +64,21 @@ fn nothing_deleted(row: &Row, deletion: DeletionTime) -> bool {
         && row.cells.iter().all(|cell| !newest.deletes(cell.timestamp))
 }
 
-/// Leaves in `row` what a read at `now` sees: live cells, and a live liveness or none. False if that is no row.
+/// Leaves in `row` what a read at the clock sees: live cells, and a live liveness or none. False if that is no row.
 ///
 /// `active` is the partition or range deletion in force. Of the row's fate only its cells are entered in `books`; the row
 /// itself is entered by [`settle_row`].
 #[inline]
-fn settle_cells(row: &mut Row, active: DeletionTime, now: i64, books: &mut MergeBooks) -> Fate {
+fn settle_cells(
+    row: &mut Row,
+    active: DeletionTime,
+    rules: &RowMerge,
+    books: &mut MergeBooks,
+) -> Fate {
+    let now = rules.now;
     let deletion = row_deletion(row).max(active);
-    if !row.has_times && nothing_deleted(row, deletion) {
+    let of_cells = rules.reach(deletion);
+    if !row.has_times && nothing_deleted(row, of_cells) {
         books.cells_emitted += row.cells.len() as u64;
         return if row.cells.is_empty() && row.liveness.is_empty() {
             Fate::OnlyTombstones
@@ -91,13 +98,13 @@ fn settle_cells(row: &mut Row, active: DeletionTime, now: i64, books: &mut Merge
     }
     let (marker_shadowed, marker_expired) = (shadowed, expired);
     let mut complex = row.complex.iter().peekable();
-    let mut column_deletion = (u16::MAX, deletion);
+    let mut column_deletion = (u16::MAX, of_cells);
     row.cells.retain(|cell| {
         while let Some(next) = complex.peek().filter(|c| c.column <= cell.column) {
-            column_deletion = (next.column, next.deletion.max(deletion));
+            column_deletion = (next.column, next.deletion.max(of_cells));
             complex.next();
         }
-        let deletion = if column_deletion.0 == cell.column { column_deletion.1 } else { deletion };
+        let deletion = if column_deletion.0 == cell.column { column_deletion.1 } else { of_cells };
         if deletion.deletes(cell.timestamp) && !deletion.is_live() {
             shadowed += 1;
             false
@@ -147,7 +154,7 @@ pub(super) fn settle_row(
     shadowed: bool,
     books: &mut MergeBooks,
 ) -> bool {
-    let mut fate = settle_cells(row, active, rules.now, books);
+    let mut fate = settle_cells(row, active, rules, books);
     if shadowed && fate != Fate::Live {
         fate = Fate::Shadowed;
     }
@@ -172,8 +179,8 @@ pub(super) fn settle_row(
 pub(super) fn settle_static(
     row: &mut Row,
     active: DeletionTime,
-    now: i64,
+    rules: &RowMerge,
     books: &mut MergeBooks,
 ) -> bool {
-    settle_cells(row, active, now, books) == Fate::Live
+    settle_cells(row, active, rules, books) == Fate::Live
 }

@@ -113,6 +113,19 @@ pub(super) struct RowMerge {
     pub(super) strict_liveness: bool,
 }
 
+impl RowMerge {
+    /// A deletion as it counts for cells: up to 2.2 it takes counters away whatever their times are (CASSANDRA-7346,
+    /// `DeletionInfo.isDeleted`), from 3.0 on only older ones.
+    #[inline]
+    pub(super) fn reach(&self, deletion: DeletionTime) -> DeletionTime {
+        if self.counter && self.rule == TieBreak::Until22 && !deletion.is_live() {
+            DeletionTime { marked_for_delete_at: i64::MAX, ..deletion }
+        } else {
+            deletion
+        }
+    }
+}
+
 /// One row's versions becoming one; its memory is reused.
 #[derive(Debug, Default)]
 pub(super) struct MergedRow {
@@ -212,7 +225,7 @@ impl MergedRow {
         }
         self.row.liveness = liveness;
         self.row.has_times = liveness.ttl != NO_TTL;
-        let deletion = holds(&self.row).max(active);
+        let deletion = rules.reach(holds(&self.row).max(active));
         loop {
             let mut column: Option<u16> = None;
             for (i, (&head, &complex_head)) in

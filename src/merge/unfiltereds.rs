@@ -60,7 +60,7 @@ impl PartitionWalk {
             books.cells_read += view.row.cells.len() as u64;
             let copy = &mut self.static_merged;
             copy.merge(rules, true, 1, |_| (view, 0), partition, books)?;
-            has_static = settle_static(&mut copy.row, partition, rules.now, books);
+            has_static = settle_static(&mut copy.row, partition, rules, books);
         }
         sink.static_row(has_static.then(|| self.static_merged.view()))?;
         let mut active = partition;
@@ -170,7 +170,7 @@ impl PartitionWalk {
         let merged = &mut self.static_merged;
         let version = |i: usize| versions.get(i).copied().unwrap_or((EMPTY_VIEW, 0));
         merged.merge(rules, true, versions.len(), version, partition, books)?;
-        Ok(settle_static(&mut merged.row, partition, rules.now, books))
+        Ok(settle_static(&mut merged.row, partition, rules, books))
     }
 
     /// Moves a source on and puts it back into the heap unless its partition has ended.

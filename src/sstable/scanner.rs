@@ -9,9 +9,11 @@ use std::sync::Arc;
 use crate::dht::{Partitioner, Token, TokenRange};
 use crate::error::{DecodeError, Error, Result};
 use crate::rows::codec::{CellsLeftOut, Step};
+use crate::rows::legacy::LegacyLayout;
 use crate::rows::{DeletionTime, Row, RowView};
 use crate::rows::{PartitionSource, Unfiltered};
 
+use super::Component;
 use super::cursor::RowCursor;
 use super::reader::{PartitionPosition, SstableReader};
 use super::stream::{DataStream, WorkerRows};
@@ -194,7 +196,30 @@ impl SstableScanner {
         self.cursor.begin(&self.reader, &mut self.stream, head.len)
     }
 
+    /// Where an empty name ended the partition before its end, goes on with the partition that the index has next, as Cassandra
+    /// does (`SSTableScanner`).
+    fn pass_over_hidden_atoms(&mut self) -> Result<()> {
+        let layout = self.reader.legacy_layout();
+        if !layout.is_some_and(LegacyLayout::may_have_empty_name) || self.stream.at_end() {
+            return Ok(());
+        }
+        let Some(index) = self.reader.index() else { return Ok(()) };
+        let position = self.stream.position();
+        let next = index.first_at_or_after(position)?;
+        let next = next.map_or(self.reader.chunks().data_len(), |(_, offset)| offset);
+        if next > position {
+            tracing::warn!(
+                path = %self.reader.descriptor().path(Component::Data).display(), offset = position, bytes = next - position,
+                "a cell with an empty name (DELETE of the empty clustering) ends a partition before its end: Cassandra shows nothing behind it, \
+                 nor is anything read here"
+            );
+            self.stream.seek(next);
+        }
+        Ok(())
+    }
+
     fn move_to_next_partition(&mut self) -> Result<()> {
+        self.pass_over_hidden_atoms()?;
         self.partition_offset = self.stream.position();
         self.between = true;
         if self.stream.at_end() {

@@ -45,7 +45,9 @@ pub struct RowAssembler {
     prefix_skip: usize,
     /// The name is all clustering.
     whole_names: bool,
-    /// The cells of the row came in another order than that of the table's columns.
+    /// Cells of collections of the open row, which come among the others by name, and behind them in the table's order.
+    elements: Vec<Cell>,
+    /// The cells of the row came in another order than that of the table's columns, even so.
     unsorted: bool,
     /// Nothing but tombstones is in the row so far.
     only_tombstones: bool,
@@ -115,6 +117,7 @@ impl RowAssembler {
             row: Row::EMPTY,
             state: State::Between,
             prefix: Vec::new(),
+            elements: Vec::new(),
             unsorted: false,
             only_tombstones: false,
             hint: 0,
@@ -144,6 +147,7 @@ impl RowAssembler {
     pub fn forget_rows(&mut self) {
         self.state = State::Between;
         self.row.clear();
+        self.elements.clear();
         self.ranges.clear();
     }
 
@@ -221,7 +225,7 @@ impl RowAssembler {
             self.other.clustering = values;
             self.layout.target(data, cell.name, at?, true, &mut self.hint)?
         };
-        let Target::Column { column, path, dropped_micros } = target else {
+        let Target::Column { column, path, dropped_micros, .. } = target else {
             match target {
                 Target::Dropped => self.left_out.dropped += 1,
                 _ => self.left_out.hidden += 1,
@@ -264,7 +268,7 @@ impl RowAssembler {
                 self.static_row.deletion = self.static_row.deletion.max(range.deletion);
             }
             StaticScope::Column(name) => {
-                let found = self.layout.complex_column(name.of(data), true);
+                let found = self.layout.complex_column(name.of(data), true, &mut self.hint);
                 push_complex(&mut self.static_row, found, range.deletion);
             }
         }
@@ -348,8 +352,12 @@ impl RowAssembler {
         if self.state == State::Open {
             let bytes = name.of(data);
             let end = self.prefix.len() + self.prefix_skip;
-            if bytes.starts_with(&self.prefix) && (!self.whole_names || bytes.len() == end) {
+            if starts_with(bytes, &self.prefix) && (!self.whole_names || bytes.len() == end) {
                 return Ok(Some(name.start as usize + end));
+            }
+            // What is no name is for the one who reads it as the first of its row.
+            if self.layout.exact {
+                return Ok(None);
             }
             let mut other = std::mem::take(&mut self.other);
             let at = self.layout.read_clustering(data, name, &mut other.clustering);
@@ -360,6 +368,7 @@ impl RowAssembler {
             return Ok(order.is_eq().then_some(at));
         }
         self.row.clear();
+        self.elements.clear();
         let at = self.layout.read_clustering(data, name, &mut self.row.clustering)?;
         self.state = State::Open;
         self.prefix.clear();
@@ -375,6 +384,9 @@ impl RowAssembler {
     fn hand_out(&mut self, data: &[u8]) -> Offer {
         if self.state == State::Open {
             self.state = State::Complete;
+            let last = self.row.cells.last().map(|cell| cell.column);
+            self.unsorted |= self.elements.first().is_some_and(|first| Some(first.column) < last);
+            self.row.cells.append(&mut self.elements);
             if self.unsorted {
                 self.row.cells.sort_by_key(|cell| cell.column);
             }
@@ -396,12 +408,14 @@ impl RowAssembler {
     fn add_cell(&mut self, data: &[u8], cell: &LegacyCell, at: usize) -> Result<(), DecodeError> {
         let target = self.layout.target(data, cell.name, at, false, &mut self.hint)?;
         match target {
-            Target::Column { column, path, dropped_micros } => {
+            Target::Column { column, complex, path, dropped_micros } => {
                 if cell.timestamp <= dropped_micros && dropped_micros != i64::MIN {
                     self.left_out.dropped += 1;
                     return Ok(());
                 }
-                self.unsorted |= self.row.cells.last().is_some_and(|last| last.column > column);
+                let is_element = complex && self.layout.naming == Naming::Sparse;
+                let cells = if is_element { &mut self.elements } else { &mut self.row.cells };
+                self.unsorted |= cells.last().is_some_and(|last| last.column > column);
                 self.row.has_times |= cell.local_deletion_time.is_some();
                 let cell = Cell {
                     timestamp: cell.timestamp,
@@ -413,7 +427,7 @@ impl RowAssembler {
                     path,
                 };
                 if self.layout.naming == Naming::Super
-                    && let Some(last) = self.row.cells.last_mut()
+                    && let Some(last) = cells.last_mut()
                     && last.column == column
                     && last.path.of(data) == path.of(data)
                 {
@@ -423,7 +437,7 @@ impl RowAssembler {
                     }
                     return Ok(());
                 }
-                self.row.cells.push(cell);
+                cells.push(cell);
             }
             Target::Marker => {
                 let liveness = liveness(cell);
@@ -447,8 +461,34 @@ impl RowAssembler {
     }
 
     fn offer_range(&mut self, data: &[u8], range: &LegacyRange) -> Result<Offer, DecodeError> {
+        if let Some(name) = self.collection_of_open_row(data, range) {
+            self.delete_column(data, range, name, range.deletion)?;
+            self.has_valid = true;
+            return Ok(Offer::Taken);
+        }
         let decoded = DecodedRange::new(&self.layout, data, range)?;
         self.offer_decoded(data, range, &decoded)
+    }
+
+    /// The collection of the open row that a range tombstone deletes, as every INSERT of a collection has one: what
+    /// [`DecodedRange::new`] would find, without taking the clustering apart again. None for all others.
+    #[inline]
+    fn collection_of_open_row(&self, data: &[u8], range: &LegacyRange) -> Option<Span> {
+        if self.state != State::Open || self.layout.naming != Naming::Sparse {
+            return None;
+        }
+        let skip = self.prefix.len() + self.prefix_skip;
+        let column = |bound: Span| {
+            let bytes = bound.of(data);
+            let rest =
+                if starts_with(bytes, &self.prefix) { bytes.get(skip..)? } else { return None };
+            let (len, rest) = rest.split_first_chunk::<2>()?;
+            let (_end_of_component, name) = rest.split_last()?;
+            (name.len() == usize::from(u16::from_be_bytes(*len))).then_some(name)
+        };
+        let name = column(range.start).filter(|name| column(range.end) == Some(name))?;
+        let start = range.start.start + u32::try_from(skip).ok()? + 2;
+        Some(Span { start, len: u32::try_from(name.len()).ok()? })
     }
 
     /// [`RowAssembler::offer`] for a range tombstone that was taken apart.
@@ -519,8 +559,24 @@ impl RowAssembler {
             }
             return Ok(());
         }
-        push_complex(&mut self.row, self.layout.complex_column(name.of(data), false), deletion);
+        let column = self.layout.complex_column(name.of(data), false, &mut self.hint);
+        push_complex(&mut self.row, column, deletion);
         Ok(())
+    }
+}
+
+/// `bytes.starts_with(prefix)`, in words and without a call: names of one row share some dozen bytes.
+#[inline]
+fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
+    let Some(head) = bytes.get(..prefix.len()) else { return false };
+    let word = |bytes: &[u8]| bytes.first_chunk::<8>().map(|word| u64::from_ne_bytes(*word));
+    match (head.last_chunk::<8>(), prefix.last_chunk::<8>()) {
+        // The last eight bytes differ most often.
+        (Some(a), Some(b)) => {
+            a == b
+                && head.chunks_exact(8).zip(prefix.chunks_exact(8)).all(|(a, b)| word(a) == word(b))
+        }
+        _ => head.iter().eq(prefix),
     }
 }
 

@@ -37,10 +37,35 @@ pub(super) enum Naming {
 #[derive(Debug, Clone)]
 pub(super) struct NamedColumn {
     pub(super) name: Vec<u8>,
+    /// Its first bytes, which mostly are all of it, as a number.
+    head: u64,
     /// The table's column with this name, and whether it has elements.
     pub(super) column: Option<(u16, bool)>,
     /// Set if a column of this name was dropped: what was written up to then is gone.
     pub(super) dropped_micros: Option<i64>,
+}
+
+/// The first eight bytes as a number: cheaper to compare than a call.
+#[inline]
+fn head(name: &[u8]) -> u64 {
+    match name.first_chunk::<8>() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => name.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
+    }
+}
+
+impl NamedColumn {
+    fn new(name: Vec<u8>, column: Option<(u16, bool)>, dropped_micros: Option<i64>) -> Self {
+        let head = head(&name);
+        Self { name, head, column, dropped_micros }
+    }
+
+    #[inline]
+    fn is_named(&self, name: &[u8], name_head: u64) -> bool {
+        self.head == name_head
+            && self.name.len() == name.len()
+            && (name.len() <= 8 || self.name == name)
+    }
 }
 
 /// What a cell is of, besides its row.
@@ -48,8 +73,8 @@ pub(super) struct NamedColumn {
 pub(super) enum Target {
     /// The row marker.
     Marker,
-    /// A column. What was written up to `dropped_micros` is gone.
-    Column { column: u16, path: Span, dropped_micros: i64 },
+    /// A column, whole or (`complex`) an element of it. What was written up to `dropped_micros` is gone.
+    Column { column: u16, complex: bool, path: Span, dropped_micros: i64 },
     /// A column that was dropped.
     Dropped,
     /// A column that the schema does not know, or a dynamic one that CQL cannot show.
@@ -64,6 +89,8 @@ pub struct LegacyLayout {
     pub(super) naming: Naming,
     pub(super) clustering: usize,
     pub(super) order: ClusteringOrder,
+    /// Names that begin with other bytes are of other rows: no two clusterings are equal and not of the same bytes.
+    pub(super) exact: bool,
     /// Ascending by name.
     pub(super) statics: Vec<NamedColumn>,
     /// Ascending by name.
@@ -84,10 +111,9 @@ fn named(
     let mut named: Vec<NamedColumn> = columns
         .iter()
         .zip(0_u16..)
-        .map(|(column, index)| NamedColumn {
-            name: bytes(&column.name),
-            column: Some((index, column.cql_type.is_multi_cell())),
-            dropped_micros: None,
+        .map(|(column, index)| {
+            let place = (index, column.cql_type.is_multi_cell());
+            NamedColumn::new(bytes(&column.name), Some(place), None)
         })
         .collect();
     for dropped in &table.dropped {
@@ -98,11 +124,7 @@ fn named(
             }
             Some(_) => {}
             // The schema of 2.x does not say whether a dropped column was static.
-            None => named.push(NamedColumn {
-                name,
-                column: None,
-                dropped_micros: Some(dropped.dropped_micros),
-            }),
+            None => named.push(NamedColumn::new(name, None, Some(dropped.dropped_micros))),
         }
     }
     named.sort_by(|a, b| a.name.cmp(&b.name));
@@ -194,6 +216,8 @@ impl LegacyLayout {
             naming,
             clustering,
             order: ClusteringOrder::new(table),
+            exact: naming == Naming::Sparse
+                && table.clustering.iter().all(|column| is_exact(&column.cql_type)),
             statics: named(&table.statics, table, ColumnKind::Static, bytes),
             regulars,
             keys: keys.map(|c| c.name.as_bytes().to_vec()).collect(),
@@ -205,6 +229,12 @@ impl LegacyLayout {
     /// True if all of a partition is its static row: tables with COMPACT STORAGE and no clustering.
     pub fn is_all_static(&self) -> bool {
         self.naming == Naming::SimpleSparse
+    }
+
+    /// True if a cell can have an empty name, which is what ends a partition: a DELETE of the empty clustering of a table with
+    /// COMPACT STORAGE and one clustering column makes one. Cassandra reads no further in such a partition.
+    pub fn may_have_empty_name(&self) -> bool {
+        self.naming == Naming::SimpleDense
     }
 
     /// True if partitions may have a static row.
@@ -297,9 +327,12 @@ impl LegacyLayout {
     ) -> Result<Target, DecodeError> {
         if let Naming::Dense | Naming::SimpleDense = self.naming {
             return Ok(match self.value {
-                Some(column) => {
-                    Target::Column { column, path: Span::default(), dropped_micros: i64::MIN }
-                }
+                Some(column) => Target::Column {
+                    column,
+                    complex: false,
+                    path: Span::default(),
+                    dropped_micros: i64::MIN,
+                },
                 None => Target::Marker,
             });
         }
@@ -321,7 +354,12 @@ impl LegacyLayout {
         let found = find(columns, column.of(data), hint);
         if self.naming == Naming::Super && found.is_none_or(|c| c.name.is_empty()) {
             return Ok(match self.value {
-                Some(map) => Target::Column { column: map, path: column, dropped_micros: i64::MIN },
+                Some(map) => Target::Column {
+                    column: map,
+                    complex: true,
+                    path: column,
+                    dropped_micros: i64::MIN,
+                },
                 None => Target::Hidden,
             });
         }
@@ -335,7 +373,7 @@ impl LegacyLayout {
             {
                 let path = element.unwrap_or_default();
                 let dropped_micros = dropped_micros.unwrap_or(i64::MIN);
-                Target::Column { column: *column, path, dropped_micros }
+                Target::Column { column: *column, complex: *complex, path, dropped_micros }
             }
             Some(NamedColumn { dropped_micros: Some(_), .. }) => Target::Dropped,
             Some(_) => Target::Hidden,
@@ -366,9 +404,14 @@ impl LegacyLayout {
     }
 
     /// The complex column that a bound names, and the time up to which it was dropped; none for one that is not there now.
-    pub(super) fn complex_column(&self, name: &[u8], is_static: bool) -> Option<(u16, i64)> {
+    pub(super) fn complex_column(
+        &self,
+        name: &[u8],
+        is_static: bool,
+        hint: &mut usize,
+    ) -> Option<(u16, i64)> {
         let columns = if is_static { &self.statics } else { &self.regulars };
-        match find(columns, name, &mut 0)? {
+        match find(columns, name, hint)? {
             NamedColumn { column: Some((column, true)), dropped_micros, .. } => {
                 Some((*column, dropped_micros.unwrap_or(i64::MIN)))
             }
@@ -387,12 +430,28 @@ impl LegacyLayout {
     }
 }
 
+/// True if two values of the type that are not of the same bytes are not equal; where that is not certain, false.
+fn is_exact(cql_type: &CqlType) -> bool {
+    matches!(
+        cql_type,
+        CqlType::Ascii
+            | CqlType::Text
+            | CqlType::Blob
+            | CqlType::Inet
+            | CqlType::Int
+            | CqlType::Bigint
+            | CqlType::Timestamp
+            | CqlType::Uuid
+    )
+}
+
 /// The column named `name`; cells come in order of names, so it is mostly the one after the last.
 #[inline]
 fn find<'c>(columns: &'c [NamedColumn], name: &[u8], hint: &mut usize) -> Option<&'c NamedColumn> {
+    let name_head = head(name);
     for at in [*hint, *hint + 1] {
         if let Some(column) = columns.get(at)
-            && column.name == name
+            && column.is_named(name, name_head)
         {
             *hint = at;
             return Some(column);
