@@ -299,6 +299,8 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
         ProfileArg::Dms => Profile::Dms,
         ProfileArg::Csv => Profile::Csv,
         ProfileArg::Jsonl => Profile::Jsonl,
+        ProfileArg::Cqlsh => Profile::Cqlsh,
+        ProfileArg::Datalake => Profile::Datalake,
     };
     let compression =
         profile.compression(args.compression.map(|compression| match compression {
@@ -306,6 +308,12 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
             CompressionArg::Gzip => Compression::Gzip,
             CompressionArg::Zstd => Compression::Zstd,
         }))?;
+    if profile == Profile::Cqlsh && args.metadata != MetadataArg::None {
+        return Err(Error::Usage {
+            what: "--metadata: COPY FROM of cqlsh takes no columns beside those of the table, and no write times".into(),
+            hint: Some("--profile csv: DSBulk loads write times and TTLs".into()),
+        });
+    }
     let to_stdout = args.output.as_ref().is_some_and(|output| output.as_os_str() == "-");
     if to_stdout && args.compression.is_some() && compression != Compression::None {
         return Err(Error::Usage {

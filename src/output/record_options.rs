@@ -13,7 +13,7 @@ use crate::schema::TableMetadata;
 /// [`super::RecordFormat`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordOptions {
-    /// `dms`, `csv` or `jsonl`.
+    /// Who is to read the files.
     pub profile: Profile,
     /// Extra columns with write times and TTLs.
     pub metadata: MetadataMode,
@@ -112,9 +112,10 @@ impl RecordOptions {
             exclude_columns: option(run, "excludeColumns")?,
             rename: option(run, "rename")?,
             // Types belong to the profile that has them.
-            column_types: match profile {
-                Profile::Dms => option(run, "columnTypes")?,
-                Profile::Csv | Profile::Jsonl => BTreeMap::new(),
+            column_types: if profile.has_column_types() {
+                option(run, "columnTypes")?
+            } else {
+                BTreeMap::new()
             },
             json_numbers: match numbers.as_deref() {
                 Some("text") => JsonNumbers::Text,
@@ -157,6 +158,7 @@ impl RecordOptions {
             json_numbers: self.json_numbers,
             compression: self.compression,
             null_token: None,
+            operation: true,
             composite_keys: true,
             now,
         })

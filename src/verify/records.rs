@@ -19,11 +19,7 @@ pub struct RecordSplitter {
 impl RecordSplitter {
     /// That of a profile.
     pub fn of(profile: Profile) -> Self {
-        match profile {
-            Profile::Dms => Self { quotes: true, header: false },
-            Profile::Csv => Self { quotes: true, header: true },
-            Profile::Jsonl => Self { quotes: false, header: false },
-        }
+        Self { quotes: profile != Profile::Jsonl, header: profile.has_header() }
     }
 }
 

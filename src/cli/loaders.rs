@@ -1,0 +1,255 @@
+//! The command of the loader that reads what was written, with every option that it needs.
+//!
+//! Tried with the loaders themselves: an option that is left out loads other values without a word.
+
+use crate::cql::quote_name;
+use crate::extract::SealedTable;
+use crate::output::manifest::{FileEntry, ManifestColumn, ManifestTable, OutputColumnKind};
+use crate::output::names::table_folder;
+use crate::output::{Compression, MetadataMode, Profile};
+use crate::store::Location;
+
+/// Tables whose commands are said.
+const MAX_TABLES: usize = 20;
+/// Python's limit of a field, which cqlsh raises by its configuration only.
+const CQLSH_FIELD: u64 = 131_072;
+/// Columns that DSBulk takes unless told otherwise.
+const DSBULK_COLUMNS: usize = 512;
+
+/// A table that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Keyspace.
+    pub keyspace: String,
+    /// Table.
+    pub table: String,
+    /// Records.
+    pub rows: u64,
+    /// Files.
+    pub files: u64,
+    /// Files of partitions without rows among them.
+    pub static_files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Columns in the order of the files.
+    pub columns: Vec<WrittenColumn>,
+}
+
+/// A column of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenColumn {
+    /// Name in the output.
+    pub name: String,
+    /// What it is for.
+    pub kind: OutputColumnKind,
+    /// Bytes of the longest value.
+    pub longest: u64,
+}
+
+impl Written {
+    fn new(
+        keyspace: &str,
+        table: &str,
+        rows: u64,
+        files: &[FileEntry],
+        columns: &[ManifestColumn],
+    ) -> Self {
+        let folder = table_folder(keyspace, table);
+        let is_static = |file: &&FileEntry| {
+            file.name.strip_prefix(&folder).is_some_and(|name| name.starts_with("STATIC"))
+        };
+        Self {
+            keyspace: keyspace.to_owned(),
+            table: table.to_owned(),
+            rows,
+            files: files.len() as u64,
+            static_files: files.iter().filter(is_static).count() as u64,
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            columns: columns
+                .iter()
+                .map(|column| WrittenColumn {
+                    name: column.name.clone(),
+                    kind: column.kind,
+                    longest: column.stats.max_bytes,
+                })
+                .collect(),
+        }
+    }
+
+    /// What one agent wrote.
+    pub fn of_agent(table: &ManifestTable) -> Self {
+        Self::new(&table.keyspace, &table.table, table.rows, &table.files, &table.columns)
+    }
+
+    /// What all agents wrote.
+    pub fn of_all(table: &SealedTable) -> Self {
+        Self::new(&table.keyspace, &table.table, table.rows, &table.files, &table.columns)
+    }
+
+    fn name(&self) -> String {
+        format!("{}.{}", self.keyspace, self.table)
+    }
+
+    /// The columns of the files; an expires column is one of the target's.
+    fn own_columns(&self) -> Vec<String> {
+        let is_wanted = |column: &&WrittenColumn| column.kind != OutputColumnKind::CompositeKey;
+        self.columns.iter().filter(is_wanted).map(|column| quote_name(&column.name)).collect()
+    }
+}
+
+/// How files look, as far as a loader must be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Profile.
+    pub profile: Profile,
+    /// Metadata.
+    pub metadata: MetadataMode,
+    /// Compression.
+    pub compression: Compression,
+}
+
+/// Says the commands that load `tables` from `place`.
+pub fn next(look: Look, tables: &[Written], place: &Location, lines: &mut Vec<String>) {
+    let filled: Vec<&Written> = tables.iter().filter(|table| table.files > 0).collect();
+    if filled.is_empty() {
+        return;
+    }
+    if look.profile == Profile::Dms {
+        dms(place, lines);
+        return;
+    }
+    let mut commands = Vec::new();
+    for table in filled.iter().take(MAX_TABLES) {
+        match look.profile {
+            Profile::Dms => {}
+            Profile::Csv => dsbulk(look, table, place, &mut commands),
+            Profile::Cqlsh => copy_from(table, place, &mut commands),
+            Profile::Datalake => spark(look, table, place, &mut commands),
+            Profile::Jsonl => commands.push(format!(
+                "SELECT * FROM read_json('{place}/{}/{}/*.jsonl{}') in DuckDB, or any reader of JSON lines",
+                table.keyspace,
+                table.table,
+                look.compression.suffix(),
+            )),
+        }
+    }
+    for (i, command) in commands.into_iter().enumerate() {
+        lines.push(format!("{} {command}", if i == 0 { "next:" } else { "and  " }));
+    }
+    if filled.len() > MAX_TABLES {
+        lines.push(format!("and so for {} tables more", filled.len() - MAX_TABLES));
+    }
+    match look.profile {
+        Profile::Csv if look.metadata == MetadataMode::Cell => lines.push(
+            "DSBulk ignores writetime(primary key) and those of collections: these get the time of the load".to_owned(),
+        ),
+        Profile::Cqlsh => {
+            let columns = || filled.iter().flat_map(|table| &table.columns);
+            let longest = columns().map(|column| column.longest).max().unwrap_or(0);
+            if longest >= CQLSH_FIELD {
+                lines.push(format!(
+                    "there are values of {longest} bytes: cqlshrc needs [csv] field_size_limit = {}",
+                    longest.saturating_mul(2)
+                ));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn dms(place: &Location, lines: &mut Vec<String>) {
+    let first = match place {
+        Location::Directory(_) => {
+            lines.push(format!("next: aws s3 sync {place} s3://BUCKET/PREFIX"));
+            "then"
+        }
+        Location::S3(_) => "next:",
+    };
+    lines.push(format!(
+        "{first} a DMS source endpoint with {place}/_cassport/s3-source-settings.json, and a task with \
+         table-mappings.json and task-settings.json beside it"
+    ));
+}
+
+/// DSBulk, for rows and for partitions without rows.
+fn dsbulk(look: Look, table: &Written, place: &Location, commands: &mut Vec<String>) {
+    let mut options = String::from(
+        " -header true --connector.csv.escape '\\\"' --connector.csv.maxCharsPerColumn -1",
+    );
+    if table.columns.len() > DSBULK_COLUMNS {
+        options.push_str(&format!(" --connector.csv.maxColumns {}", table.columns.len()));
+    }
+    if look.compression != Compression::None {
+        options.push_str(&format!(" --connector.csv.compression {}", look.compression.as_str()));
+    }
+    options.push_str(match look.metadata {
+        MetadataMode::None => "",
+        MetadataMode::Row => " -m '*=*, \\\"writetime(*)\\\"=__timestamp, \\\"ttl(*)\\\"=__ttl'",
+        MetadataMode::Cell => " --schema.preserveTimestamp true --schema.preserveTtl true",
+    });
+    let lists =
+        [(table.files > table.static_files, "urls"), (table.static_files > 0, "static.urls")];
+    for (_, kind) in lists.into_iter().filter(|(there, _)| *there) {
+        let list = format!("{}.{kind}", table.name());
+        let (before, list) = match place {
+            Location::Directory(_) => (String::new(), format!("{place}/_cassport/{list}")),
+            // DSBulk reads the list from a disk, and wants the region in each URL.
+            Location::S3(_) => (
+                format!(
+                    "aws s3 cp {place}/_cassport/{list} - | sed 's/$/?region=REGION/' > {list} && "
+                ),
+                list,
+            ),
+        };
+        commands.push(format!(
+            "{before}dsbulk load -k {} -t {} --connector.csv.urlfile {list}{options}",
+            table.keyspace, table.table
+        ));
+    }
+}
+
+/// cqlsh, for rows.
+fn copy_from(table: &Written, place: &Location, commands: &mut Vec<String>) {
+    let (keyspace, name) = (quote_name(&table.keyspace), quote_name(&table.table));
+    let folder = match place {
+        Location::Directory(_) => format!("{place}/{}/{}", table.keyspace, table.table),
+        Location::S3(_) => {
+            let folder = format!("{}/{}", table.keyspace, table.table);
+            commands.push(format!("aws s3 sync {place}/{folder} {folder}"));
+            folder
+        }
+    };
+    commands.push(format!(
+        "COPY {keyspace}.{name} ({}) FROM '{folder}/LOAD*.csv' WITH HEADER=TRUE AND ESCAPE='\"' AND NULL='\\N' \
+         AND MAXPARSEERRORS=0 AND MAXINSERTERRORS=0; in cqlsh",
+        table.own_columns().join(", ")
+    ));
+}
+
+/// Spark, and Redshift where the files are in a bucket.
+fn spark(look: Look, table: &Written, place: &Location, commands: &mut Vec<String>) {
+    let local = match place {
+        Location::Directory(_) => place.to_string(),
+        Location::S3(_) => place.to_string().replacen("s3://", "s3a://", 1),
+    };
+    let Written { keyspace, table: name, .. } = table;
+    let folder = format!("{keyspace}/{name}");
+    let ddl = format!("_cassport/{keyspace}.{name}.spark-schema.ddl");
+    commands.push(format!(
+        "spark.conf.set('spark.sql.session.timeZone', 'UTC'); \
+         spark.read.schema(spark.read.text('{local}/{ddl}', wholetext=True).first()[0]).csv('{local}/{folder}', \
+         header=True, multiLine=True, quote='\"', escape='\"', nullValue='\\\\N', positiveInf='Infinity', \
+         negativeInf='-Infinity', mode='FAILFAST') in PySpark"
+    ));
+    if let Location::S3(_) = place {
+        let gzip = if look.compression == Compression::Gzip { " GZIP" } else { "" };
+        commands.push(format!(
+            "COPY {name} FROM '{place}/_cassport/{keyspace}.{name}.redshift-manifest.json' IAM_ROLE default MANIFEST FORMAT AS CSV \
+             IGNOREHEADER 1 NULL AS '\\\\N' TIMEFORMAT 'auto'{gzip}; in Redshift"
+        ));
+    }
+}
+
+#[cfg(test)]
+#[path = "loaders_tests.rs"]
+mod tests;
