@@ -733,7 +733,7 @@ fn form_of(profile: Profile, cql_type: &CqlType, column_type: ColumnType, is_ask
         return Form::Unsupported(words);
     }
     let limit = match column_type {
-        _ if !dms && !(datalake && is_asked) => NumberLimit::None,
+        _ if !(dms || datalake && is_asked) => NumberLimit::None,
         ColumnType::Int8 => NumberLimit::Int8,
         ColumnType::Numeric(None) => NumberLimit::SomeNumeric,
         ColumnType::Numeric(Some((precision, scale))) => NumberLimit::Numeric { precision, scale },

@@ -31,11 +31,14 @@ class Tally:
     loader: str
     rows: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    # What cassport says that the loader changes.
+    counted: dict[str, int] = field(default_factory=dict)
     different: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         refused = ", ".join(f"{name} {count}" for name, count in sorted(self.refused.items())) or "none"
-        return f"{self.loader}: {self.rows} rows compared, {len(self.different)} different, refused: {refused}"
+        counted = "".join(f"; counted: {name} {count}" for name, count in sorted(self.counted.items()))
+        return f"{self.loader}: {self.rows} rows compared, {len(self.different)} different, refused: {refused}{counted}"
 
     def report(self) -> bool:
         print(self.line(), flush=True)

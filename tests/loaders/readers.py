@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def read_all(source: Source, keyspace: str, tables: list[str], wanted: list[str]
                 continue
             tally = Tally(f"{name}, {profile}, {compression}")
             for table in tables:
+                if name == "pyarrow" and profile == "jsonl" and any("map" in repr(c.type) for c in source.answers[table].columns):
+                    tally.refused[f"{table}: a map becomes an object with the keys of all rows"] = len(source.answers[table].rows)
+                    continue
                 try:
                     rows = reader(made.output / keyspace / table, made.output, keyspace, table)
                 except Unreadable as error:
@@ -49,6 +53,9 @@ def texts(t: Any, value: Any) -> Any:
     name = t.name
     if name in ("float", "double"):
         number = float(value)
+        if name == "float" and not math.isinf(number):
+            # The shortest digits of a float and its value as a double are the same float.
+            number = struct.unpack(">f", struct.pack(">f", number))[0]
         return "NaN" if math.isnan(number) else number + 0.0
     if name in ("decimal", "varint"):
         return Decimal(str(value)).normalize() if value != "" else None
@@ -64,7 +71,11 @@ def compare_read(tally: Tally, answer: Answer, made: Extracted, table: str, got:
     refused = made.refused.get(table, {})
     for kind, count in refused.items():
         tally.refused[kind] = tally.refused.get(kind, 0) + count
-    expected = [reference_row(answer, line["row"]) for line in answer.rows]
+    # Those who take a quoted token for NULL too; cassport counts what they lose.
+    token = profile == "datalake" and not tally.loader.startswith("pyarrow")
+    if token and (count := made.counters(table).get("textEqualToNullToken", 0)):
+        tally.counted["textEqualToNullToken"] = tally.counted.get("textEqualToNullToken", 0) + count
+    expected = [reference_row(answer, {c: None if token and v == "\\N" else v for c, v in line["row"].items()}) for line in answer.rows]
     found = [reference_row(answer, row, profile) for row in got]
     remaining: dict[str, int] = {}
     for row in expected:
@@ -101,7 +112,8 @@ def reference(t: Any, value: Any, profile: str | None) -> Any:
     if t.name == "timestamp":
         return instant(value)
     if t.name == "date":
-        return str(value)
+        # pyarrow guesses times of all text that looks like it.
+        return str(value).removesuffix(" 00:00:00")
     return texts(t, value)
 
 
@@ -114,8 +126,7 @@ def inner(t: Any, value: Any) -> Any:
         return [inner(p, item) for p, item in zip(t.params, value)]
     if t.name == "map":
         pairs = value.items() if isinstance(value, dict) else value
-        return sorted((str(inner(t.params[0], k)), inner(t.params[1], v)) for k, v in pairs) if not any(isinstance(v, (list, dict)) for _, v in pairs) \
-            else [(str(inner(t.params[0], k)), inner(t.params[1], v)) for k, v in pairs]
+        return [(key_of(t.params[0], k), inner(t.params[1], v)) for k, v in pairs]
     if t.name == "udt":
         return [(f, inner(p, value.get(f))) for f, p in zip(t.fields, t.params)]
     if t.name == "timestamp":
@@ -123,6 +134,12 @@ def inner(t: Any, value: Any) -> Any:
     if value == "" and t.name not in ("text", "ascii", "blob"):
         return ""
     return texts(t, value)
+
+
+def key_of(t: Any, key: Any) -> str:
+    """A map key, which JSON has as text."""
+    nested = t.name in ("list", "set", "map", "tuple", "udt", "vector") and isinstance(key, str)
+    return str(inner(t, json.loads(key, parse_float=Decimal) if nested else key))
 
 
 def instant(value: Any) -> Any:
