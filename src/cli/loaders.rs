@@ -44,6 +44,8 @@ pub struct WrittenColumn {
     pub kind: OutputColumnKind,
     /// Bytes of the longest value.
     pub longest: u64,
+    /// It has a list of values: write times or TTLs of the elements of a collection.
+    pub is_list: bool,
 }
 
 impl Written {
@@ -71,6 +73,7 @@ impl Written {
                     name: column.name.clone(),
                     kind: column.kind,
                     longest: column.stats.max_bytes,
+                    is_list: column.cql_type.starts_with("list<"),
                 })
                 .collect(),
         }
@@ -173,8 +176,10 @@ fn dms(place: &Location, lines: &mut Vec<String>) {
 
 /// DSBulk, for rows and for partitions without rows.
 fn dsbulk(look: Look, table: &Written, place: &Location, commands: &mut Vec<String>) {
+    // Of a number that it would write with other digits it says that it does not fit, unless told to round.
     let mut options = String::from(
-        " -header true --connector.csv.escape '\\\"' --connector.csv.maxCharsPerColumn -1",
+        " -header true --connector.csv.escape '\\\"' --connector.csv.maxCharsPerColumn -1 \
+         --codec.overflowStrategy TRUNCATE",
     );
     if table.columns.len() > DSBULK_COLUMNS {
         options.push_str(&format!(" --connector.csv.maxColumns {}", table.columns.len()));
@@ -182,14 +187,7 @@ fn dsbulk(look: Look, table: &Written, place: &Location, commands: &mut Vec<Stri
     if look.compression != Compression::None {
         options.push_str(&format!(" --connector.csv.compression {}", look.compression.as_str()));
     }
-    options.push_str(match look.metadata {
-        MetadataMode::None => "",
-        MetadataMode::Row => " -m '*=*, \\\"writetime(*)\\\"=__timestamp, \\\"ttl(*)\\\"=__ttl'",
-        MetadataMode::Cell => " --schema.preserveTimestamp true --schema.preserveTtl true",
-    });
-    let lists =
-        [(table.files > table.static_files, "urls"), (table.static_files > 0, "static.urls")];
-    for (_, kind) in lists.into_iter().filter(|(there, _)| *there) {
+    let mut load = |kind: &str, what: &str, how: &str| {
         let list = format!("{}.{kind}", table.name());
         let (before, list) = match place {
             Location::Directory(_) => (String::new(), format!("{place}/_cassport/{list}")),
@@ -202,9 +200,61 @@ fn dsbulk(look: Look, table: &Written, place: &Location, commands: &mut Vec<Stri
             ),
         };
         commands.push(format!(
-            "{before}dsbulk load -k {} -t {} --connector.csv.urlfile {list}{options}",
-            table.keyspace, table.table
+            "{before}dsbulk load{what} --connector.csv.urlfile {list}{options}{how}"
         ));
+    };
+    if table.files > table.static_files {
+        let how = match look.metadata {
+            MetadataMode::None => "",
+            MetadataMode::Row => {
+                " -m '*=*, \\\"writetime(*)\\\"=__timestamp, \\\"ttl(*)\\\"=__ttl'"
+            }
+            MetadataMode::Cell => " --schema.preserveTimestamp true --schema.preserveTtl true",
+        };
+        load("urls", &format!(" -k {} -t {}", table.keyspace, table.table), how);
+    }
+    if table.static_files > 0 {
+        for query in static_inserts(look.metadata, table) {
+            let query = query.replace('"', "\\\"").replace('\'', "'\\''");
+            load("static.urls", "", &format!(" --schema.query '{query}'"));
+        }
+    }
+}
+
+/// Statements for partitions without rows: without a clustering DSBulk makes none itself. With a time for each cell, each
+/// column has a statement of its own.
+fn static_inserts(metadata: MetadataMode, table: &Written) -> Vec<String> {
+    let of = |kind: OutputColumnKind| {
+        table.columns.iter().filter(move |column| column.kind == kind).map(|column| &column.name)
+    };
+    let keys: Vec<&String> = of(OutputColumnKind::PartitionKey).collect();
+    let statics: Vec<&String> = of(OutputColumnKind::Static).collect();
+    let insert = |columns: &[&String], times: Option<&str>| {
+        let names: Vec<String> = keys.iter().chain(columns).map(|name| quote_name(name)).collect();
+        let values: Vec<String> = names.iter().map(|name| format!(":{name}")).collect();
+        let using = times.map_or_else(String::new, |of| {
+            let marker = |what: &str| quote_name(&format!("{what}({of})"));
+            format!(" USING TIMESTAMP :{} AND TTL :{}", marker("writetime"), marker("ttl"))
+        });
+        format!(
+            "INSERT INTO {}.{} ({}) VALUES ({}){using}",
+            quote_name(&table.keyspace),
+            quote_name(&table.table),
+            names.join(", "),
+            values.join(", "),
+        )
+    };
+    match metadata {
+        MetadataMode::None => vec![insert(&statics, None)],
+        MetadataMode::Row => vec![insert(&statics, Some("*"))],
+        MetadataMode::Cell => {
+            let is_list = |name: &str| {
+                let fact = format!("writetime({name})");
+                table.columns.iter().any(|column| column.name == fact && column.is_list)
+            };
+            let times = |name: &String| (!is_list(name)).then(|| name.clone());
+            statics.iter().map(|name| insert(&[*name], times(name).as_deref())).collect()
+        }
     }
 }
 

@@ -1,7 +1,12 @@
 use super::*;
 
 fn table(statics: u64) -> Written {
-    let column = |name: &str, kind| WrittenColumn { name: name.into(), kind, longest: 10 };
+    let column = |name: &str, kind| WrittenColumn {
+        name: name.into(),
+        kind,
+        longest: 10,
+        is_list: name == "writetime(tags)",
+    };
     Written {
         keyspace: "shop".into(),
         table: "Orders".into(),
@@ -33,27 +38,54 @@ fn said(look: Look, tables: &[Written], place: &str) -> String {
 fn dsbulk_gets_both_lists_and_the_mapping_of_the_metadata() {
     let row = Look { metadata: MetadataMode::Row, ..look(Profile::Csv) };
     let options = " -header true --connector.csv.escape '\\\"' --connector.csv.maxCharsPerColumn -1 \
-                   -m '*=*, \\\"writetime(*)\\\"=__timestamp, \\\"ttl(*)\\\"=__ttl'";
+                   --codec.overflowStrategy TRUNCATE";
     let expected = format!(
-        "next: dsbulk load -k shop -t Orders --connector.csv.urlfile /out/_cassport/shop.Orders.urls{options}\n\
-         and   dsbulk load -k shop -t Orders --connector.csv.urlfile /out/_cassport/shop.Orders.static.urls{options}"
+        "next: dsbulk load -k shop -t Orders --connector.csv.urlfile /out/_cassport/shop.Orders.urls{options} \
+         -m '*=*, \\\"writetime(*)\\\"=__timestamp, \\\"ttl(*)\\\"=__ttl'\n\
+         and   dsbulk load --connector.csv.urlfile /out/_cassport/shop.Orders.static.urls{options} \
+         --schema.query 'INSERT INTO shop.\\\"Orders\\\" (id, owner) VALUES (:id, :owner) \
+         USING TIMESTAMP :\\\"writetime(*)\\\" AND TTL :\\\"ttl(*)\\\"'"
     );
     assert_eq!(said(row, &[table(1)], "/out"), expected);
     let cell =
         Look { metadata: MetadataMode::Cell, compression: Compression::Zstd, ..look(Profile::Csv) };
     let text = said(cell, &[table(0)], "s3://bucket/p");
-    assert!(
-        text.starts_with("next: aws s3 cp s3://bucket/p/_cassport/shop.Orders.urls - | sed"),
-        "{text}"
-    );
-    assert!(
-        text.contains(" --connector.csv.compression zstd --schema.preserveTimestamp true"),
-        "{text}"
-    );
+    let copied = "next: aws s3 cp s3://bucket/p/_cassport/shop.Orders.urls - | sed";
+    assert!(text.starts_with(copied), "{text}");
+    let ways = " --connector.csv.compression zstd --schema.preserveTimestamp true";
+    assert!(text.contains(ways), "{text}");
     assert!(text.ends_with("these get the time of the load"), "{text}");
     let mut wide = table(0);
     wide.columns = vec![wide.columns[0].clone(); 513];
     assert!(said(row, &[wide], "/out").contains(" --connector.csv.maxColumns 513 "));
+}
+
+#[test]
+fn static_columns_with_times_of_their_own_have_statements_of_their_own() {
+    let mut with = table(1);
+    let kinds = [
+        ("tags", OutputColumnKind::Static),
+        ("writetime(owner)", OutputColumnKind::Metadata),
+        ("writetime(tags)", OutputColumnKind::Metadata),
+    ];
+    for (name, kind) in kinds {
+        let is_list = name == "writetime(tags)";
+        with.columns.push(WrittenColumn { name: name.into(), kind, longest: 1, is_list });
+    }
+    let into = "INSERT INTO shop.\"Orders\"";
+    assert_eq!(
+        static_inserts(MetadataMode::Cell, &with),
+        [
+            format!(
+                "{into} (id, owner) VALUES (:id, :owner) USING TIMESTAMP :\"writetime(owner)\" AND TTL :\"ttl(owner)\""
+            ),
+            format!("{into} (id, tags) VALUES (:id, :tags)"),
+        ]
+    );
+    assert_eq!(
+        static_inserts(MetadataMode::None, &with),
+        [format!("{into} (id, owner, tags) VALUES (:id, :owner, :tags)")]
+    );
 }
 
 #[test]
