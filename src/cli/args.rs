@@ -265,7 +265,7 @@ pub struct RecordArgs {
     /// For targets with a TTL attribute. Without it, expiring rows are counted and warned about.
     #[arg(long, value_name = "NAME")]
     pub expires_column: Option<String>,
-    /// How `jsonl` writes decimal and varint: as numbers of any length, or as strings
+    /// How `jsonl` and JSON in `datalake` write decimal and varint: as numbers of any length, or as strings
     #[arg(long, value_enum, value_name = "FORM", default_value_t = JsonNumbersArg::Number)]
     pub json_numbers: JsonNumbersArg,
     /// What items of `ddb-json` look like
@@ -490,6 +490,10 @@ pub enum ProfileArg {
     Csv,
     /// One JSON object per row, values as SELECT JSON writes them
     Jsonl,
+    /// CSV for COPY FROM of cqlsh
+    Cqlsh,
+    /// CSV as DMS writes it to S3, for Spark, Glue, Athena and Redshift
+    Datalake,
     /// DynamoDB JSON, for DynamoDB's import from S3
     DdbJson,
     /// Parquet, for Spark, Athena, DuckDB and pyarrow

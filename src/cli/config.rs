@@ -303,6 +303,8 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
         ProfileArg::Jsonl => Profile::Jsonl,
         ProfileArg::DdbJson => Profile::DdbJson,
         ProfileArg::Parquet => Profile::Parquet,
+        ProfileArg::Cqlsh => Profile::Cqlsh,
+        ProfileArg::Datalake => Profile::Datalake,
     };
     let compression =
         profile.compression(args.compression.map(|compression| match compression {
@@ -311,6 +313,12 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
             CompressionArg::Zstd => Compression::Zstd,
             CompressionArg::Snappy => Compression::Snappy,
         }))?;
+    if profile == Profile::Cqlsh && args.metadata != MetadataArg::None {
+        return Err(Error::Usage {
+            what: "--metadata: COPY FROM of cqlsh takes no columns beside those of the table, and no write times".into(),
+            hint: Some("--profile csv: DSBulk loads write times and TTLs".into()),
+        });
+    }
     let to_stdout = args.output.as_ref().is_some_and(|output| output.as_os_str() == "-");
     if to_stdout && profile == Profile::Parquet {
         return Err(Error::Usage {

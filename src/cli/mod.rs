@@ -13,6 +13,7 @@ pub mod commitlog_args;
 pub mod config;
 pub mod exit;
 mod generate;
+pub mod loaders;
 mod logging;
 mod message;
 pub mod plan_args;

@@ -2,43 +2,20 @@
 
 use std::time::Duration;
 
+use super::loaders::{Look, Written, next};
 use super::progress::per_second;
 use super::units::{human_bytes, human_count};
 use crate::extract::OutputTarget;
 use crate::output::manifest::Manifest;
 use crate::output::names::agent_file;
-use crate::output::{MetadataMode, Profile};
 use crate::progress::{CommitLogReport, Report};
-use crate::store::Location;
 
 /// Tables and damages listed one by one; the report has them all.
 const MAX_LISTED: usize = 20;
 
-/// A table that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// Keyspace.
-    pub keyspace: String,
-    /// Table.
-    pub table: String,
-    /// Records.
-    pub rows: u64,
-    /// Files.
-    pub files: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-}
-
 /// The tables of an agent's manifest.
 pub fn written(manifest: &Manifest) -> Vec<Written> {
-    let table = |table: &crate::output::manifest::ManifestTable| Written {
-        keyspace: table.keyspace.clone(),
-        table: table.table.clone(),
-        rows: table.rows,
-        files: table.files.len() as u64,
-        bytes: table.files.iter().map(|file| file.bytes).sum(),
-    };
-    manifest.tables.iter().map(table).collect()
+    manifest.tables.iter().map(Written::of_agent).collect()
 }
 
 /// How an extract ended.
@@ -46,10 +23,8 @@ pub fn written(manifest: &Manifest) -> Vec<Written> {
 pub struct Ending<'a> {
     /// Where it wrote.
     pub output: &'a OutputTarget,
-    /// In which profile.
-    pub profile: Profile,
-    /// With which metadata.
-    pub metadata: MetadataMode,
+    /// How the files look.
+    pub look: Look,
     /// The tables.
     pub tables: &'a [Written],
     /// The books.
@@ -77,7 +52,7 @@ pub fn words(ending: &Ending<'_>) -> String {
         let report = location.join(&agent_file(ending.report.agent, "report.json"));
         lines.push(format!("report: {report}"));
         if ending.sealed {
-            next(ending.profile, ending.metadata, ending.tables, location, &mut lines);
+            next(ending.look, ending.tables, location, &mut lines);
         } else {
             lines
                 .push(format!("next, when all agents are done: cassport seal --output {location}"));
@@ -111,7 +86,7 @@ fn totals(ending: &Ending<'_>, lines: &mut Vec<String>) {
         OutputTarget::Stdout => "on standard output".to_owned(),
         OutputTarget::Discard => "written nowhere".to_owned(),
     };
-    let profile = ending.profile.as_str();
+    let profile = ending.look.profile.as_str();
     // Without a manifest there are no files to count: the books know the rows.
     let (rows, tables, content) = match ending.output {
         OutputTarget::Store(_) => {
@@ -154,6 +129,11 @@ fn lost(report: &Report, lines: &mut Vec<String>) {
         amount(report.total.rows_quarantined, "row"),
         report.total.chunks_failed,
     ));
+    for table in &report.tables {
+        for (counter, rows) in &table.refused {
+            lines.push(format!("  {}.{}: {counter} {rows}", table.keyspace, table.table));
+        }
+    }
     for damage in report.quarantine.iter().take(MAX_LISTED) {
         let file = damage.file.as_deref().map_or(String::new(), |file| format!(", {file}"));
         lines.push(format!("  {}{file}: {}", damage.table, damage.cause));
@@ -200,81 +180,6 @@ fn not_read(report: &Report, lines: &mut Vec<String>) {
     }
 }
 
-/// The next command for the loader of the profile.
-pub fn next(
-    profile: Profile,
-    metadata: MetadataMode,
-    tables: &[Written],
-    place: &Location,
-    lines: &mut Vec<String>,
-) {
-    match (profile, tables.iter().find(|table| table.files > 0)) {
-        (_, None) => {}
-        (Profile::Dms, Some(_)) => {
-            let first = match place {
-                Location::Directory(_) => {
-                    lines.push(format!("next: aws s3 sync {place} s3://BUCKET/PREFIX"));
-                    "then"
-                }
-                Location::S3(_) => "next:",
-            };
-            lines.push(format!(
-                "{first} a DMS source endpoint with {place}/_cassport/s3-source-settings.json, and a task with \
-                 table-mappings.json and task-settings.json beside it"
-            ));
-        }
-        (Profile::Csv, Some(table)) => {
-            let mapping = match metadata {
-                MetadataMode::None => "",
-                MetadataMode::Row => {
-                    " -m '*=*, \\\"writetime(*)\\\"=__timestamp, \\\"ttl(*)\\\"=__ttl'"
-                }
-                MetadataMode::Cell => {
-                    " --schema.preserveTimestamp true --schema.preserveTtl true"
-                }
-            };
-            let Written { keyspace, table, .. } = table;
-            lines.push(format!(
-                "next: dsbulk load -k {keyspace} -t {table} -header true --connector.csv.urlfile \
-                 {place}/_cassport/{keyspace}.{table}.urls --connector.csv.escape '\\\"' \
-                 --connector.csv.maxCharsPerColumn -1{mapping}"
-            ));
-            if tables.len() > 1 {
-                lines.push("and so for every table".to_owned());
-            }
-        }
-        (Profile::DdbJson, Some(table)) => {
-            let Written { keyspace, table, .. } = table;
-            let request = format!("{keyspace}.{table}.import-table.json");
-            match place {
-                Location::Directory(_) => {
-                    lines.push(format!("next: aws s3 sync {place} s3://BUCKET/PREFIX"));
-                    lines.push(format!(
-                        "then, with that bucket and prefix put into it: aws dynamodb import-table --cli-input-json \
-                         file://{place}/_cassport/{request}"
-                    ));
-                }
-                Location::S3(_) => lines.push(format!(
-                    "next: aws s3 cp {place}/_cassport/{request} . && aws dynamodb import-table --cli-input-json \
-                     file://{request}"
-                )),
-            }
-            if tables.len() > 1 {
-                lines.push("and so for every table".to_owned());
-            }
-        }
-        (Profile::Parquet, Some(table)) => lines.push(format!(
-            "next: any reader of Parquet, such as spark.read.parquet('{place}/{0}/{1}') or SELECT * FROM \
-             read_parquet('{place}/{0}/{1}/*.parquet') in DuckDB",
-            table.keyspace, table.table
-        )),
-        (Profile::Jsonl, Some(table)) => lines.push(format!(
-            "next: any reader of JSON lines, such as SELECT * FROM read_json('{place}/{}/{}/*.jsonl') in DuckDB",
-            table.keyspace, table.table
-        )),
-    }
-}
-
 /// `1 row`, `2 rows`.
 pub(in crate::cli) fn amount(count: u64, what: &str) -> String {
     format!("{} {what}{}", human_count(count), if count == 1 { "" } else { "s" })
@@ -293,7 +198,9 @@ fn human_duration(elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::{Compression, MetadataMode, Profile};
     use crate::progress::{Books, NotRead, Quarantine, TableReport};
+    use crate::store::Location;
 
     fn table(name: &str, rows: u64) -> Written {
         Written {
@@ -301,6 +208,8 @@ mod tests {
             table: name.into(),
             rows,
             files: rows.min(1),
+            static_files: 0,
+            columns: Vec::new(),
             bytes: rows * 10,
         }
     }
@@ -313,7 +222,12 @@ mod tests {
             bytes_read: 3_000_000,
             ..Books::default()
         };
-        let tables = vec![TableReport { keyspace: "shop".into(), table: "orders".into(), books }];
+        let tables = vec![TableReport {
+            keyspace: "shop".into(),
+            table: "orders".into(),
+            books,
+            refused: Default::default(),
+        }];
         Report::new(0, tables, NotRead::default())
     }
 
@@ -322,8 +236,11 @@ mod tests {
         let tables = [table("orders", 12), table("empty", 0)];
         let mut ending = Ending {
             output: &output,
-            profile: Profile::Dms,
-            metadata: MetadataMode::None,
+            look: Look {
+                profile: Profile::Dms,
+                metadata: MetadataMode::None,
+                compression: Compression::None,
+            },
             tables: &tables,
             report,
             elapsed: Duration::from_millis(1500),
@@ -351,14 +268,8 @@ mod tests {
     #[test]
     fn the_next_command_is_that_of_the_profile() {
         let text = said(&report(12), |ending| {
-            ending.profile = Profile::Csv;
-            ending.metadata = MetadataMode::Row;
+            ending.look.profile = Profile::Jsonl;
         });
-        let command = "next: dsbulk load -k shop -t orders -header true --connector.csv.urlfile \
-            /out/_cassport/shop.orders.urls --connector.csv.escape '\\\"' --connector.csv.maxCharsPerColumn -1 \
-            -m '*=*, \\\"writetime(*)\\\"=__timestamp, \\\"ttl(*)\\\"=__ttl'\nand so for every table";
-        assert!(text.ends_with(command), "{text}");
-        let text = said(&report(12), |ending| ending.profile = Profile::Jsonl);
         assert!(text.contains("/out/shop/orders/*.jsonl"), "{text}");
         static BUCKET: std::sync::LazyLock<OutputTarget> = std::sync::LazyLock::new(|| {
             OutputTarget::Store(Location::parse("s3://bucket/p".as_ref()).unwrap())

@@ -109,7 +109,11 @@ fn an_unknown_name_is_pointed_at() {
 fn a_value_that_cannot_be_is_pointed_at() {
     for (file, words, carets) in [
         ("file-size = 'big'", "\"big\" is not a size", "            ^^^^^"),
-        ("profile = 'xml'", "[possible values: dms, csv, jsonl]", "          ^^^^^"),
+        (
+            "profile = 'xml'",
+            "[possible values: dms, csv, jsonl, cqlsh, datalake]",
+            "          ^^^^^",
+        ),
         ("threads = 0", "0 is not in 1..=1024", "          ^"),
         ("no-mmap = 'yes'", "true or false expected, string found", "          ^^^^^"),
         ("verbose = 300", "a small number expected", "          ^^^"),

@@ -11,6 +11,6 @@ pub use byte_comparable::{
 };
 pub use compare::compare_values;
 pub use literal::encode_literal;
-pub(crate) use type_string::write_identifier;
 pub use type_string::{MarshalType, parse_cql_type, parse_marshal_type};
+pub(crate) use type_string::{quote_name, write_identifier};
 pub use types::{CqlType, UdtType};

@@ -400,6 +400,16 @@ pub(crate) fn write_identifier(f: &mut impl fmt::Write, name: &str) -> fmt::Resu
     if plain { f.write_str(name) } else { write!(f, "\"{}\"", name.replace('"', "\"\"")) }
 }
 
+/// `name` as a CQL identifier.
+pub(crate) fn quote_name(name: &str) -> String {
+    let mut text = String::new();
+    match write_identifier(&mut text, name) {
+        Ok(()) => text,
+        // Writing to a string does not fail.
+        Err(_) => name.to_owned(),
+    }
+}
+
 /// Words that CQL does not take as unquoted names (`ReservedKeywords` of 5.0, which has all of the older ones).
 fn is_reserved(name: &str) -> bool {
     const RESERVED: [&str; 60] = [

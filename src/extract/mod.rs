@@ -19,6 +19,7 @@ mod results;
 mod run;
 mod seal;
 mod share;
+mod side_files;
 mod sink;
 mod split;
 mod split_source;

@@ -19,7 +19,7 @@ use crate::output::state::{Phase, SourceFiles, StateFile};
 use crate::progress::{CommitLogReport, Events, NoEvents, Report, UnixMillis, clock};
 use crate::schema::write_schema;
 use crate::store::s3::S3Options;
-use crate::store::{Claim, Location, PutOutcome, Store};
+use crate::store::{Claim, Location, PutOutcome, Store, check_name};
 
 use super::heartbeat::{Tally, write_status};
 use super::identity::{run_info, source_files};
@@ -29,6 +29,7 @@ use super::overlay;
 use super::plan::Plan;
 use super::results::{SplitOutcome, TableResult, from_state, to_state};
 use super::seal::{SealOptions, seal};
+use super::side_files::{FOLDER_MANIFEST, SUCCESS};
 use super::sink::Destination;
 use super::worker::TableJob;
 
@@ -418,6 +419,12 @@ fn clean_shared(store: &dyn Store, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// True for `ks/t/_SUCCESS` and the like, which readers of the folder take for its state.
+fn is_in_table_folder(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or_default();
+    [SUCCESS, FOLDER_MANIFEST].contains(&file) && check_name(name).is_ok()
+}
+
 /// Removes what an earlier run of this agent left: its files, its folder, and what the seal wrote.
 fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
     let mut names = Vec::new();
@@ -441,7 +448,15 @@ fn remove_output(store: &dyn Store, agent: u32) -> Result<()> {
     }
     // The claim is this process's by now.
     names.retain(|name| *name != agent_file(agent, "claim.json"));
-    // First, for without this agent's files it would not be true.
+    // What says that all is there goes first, for without this agent's files it would not be true.
+    if let Some(bytes) = store.get(COMPLETE)? {
+        let complete: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let side_files = complete.get("sideFiles").and_then(|names| names.as_array());
+        let names = side_files.into_iter().flatten().filter_map(|name| name.as_str());
+        for name in names.filter(|name| is_in_table_folder(name)) {
+            store.delete(name)?;
+        }
+    }
     store.delete(COMPLETE)?;
     for name in names {
         store.delete(&name)?;

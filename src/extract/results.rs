@@ -50,7 +50,7 @@ pub(super) fn outcome(
         .collect();
     SplitOutcome {
         files,
-        counters: table_counters(&stats, done.rows_expiring),
+        counters: table_counters(&stats, done.rows_expiring, &done.refused),
         stats,
         books: done.books,
         quarantine: done.quarantine,
@@ -116,8 +116,12 @@ pub(super) fn manifest_stats(stats: &crate::output::ColumnStats) -> ColumnStats 
     }
 }
 
-/// The manifest's counters from a writer's, and from the rows that expire.
-pub(super) fn table_counters(stats: &RecordStats, rows_expiring: u64) -> TableCounters {
+/// The manifest's counters from a writer's, from the rows that expire, and from those refused.
+pub(super) fn table_counters(
+    stats: &RecordStats,
+    rows_expiring: u64,
+    refused: &BTreeMap<&'static str, u64>,
+) -> TableCounters {
     let counters = &stats.counters;
     let mut more = vec![
         ("negativeZero", counters.negative_zero),
@@ -135,6 +139,7 @@ pub(super) fn table_counters(stats: &RecordStats, rows_expiring: u64) -> TableCo
         rows_mixed_ttl: counters.rows_mixed_ttl,
         more: more
             .into_iter()
+            .chain(refused.iter().map(|(name, n)| (*name, *n)))
             .filter(|(_, n)| *n > 0)
             .map(|(name, n)| (name.to_owned(), n))
             .collect(),

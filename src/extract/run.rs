@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::dht::{Token, TokenRange};
 use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
-use crate::output::manifest::Manifest;
-use crate::output::{Compression, RecordWriter};
+use crate::output::manifest::{Manifest, TableCounters};
+use crate::output::{Compression, REFUSED, RecordWriter};
 use crate::progress::{Books, Events, Report, TableReport, Ticker};
 use crate::sstable::{LargeRows, ReadRate, WorkerRows};
 use crate::store::{Location, Store, open};
@@ -433,10 +433,14 @@ fn make_report(
             quarantine.extend(split.quarantine.iter().cloned());
         }
         books.unrepaired_bytes = table.unrepaired_bytes();
+        let mut counters = TableCounters::default();
+        result.splits.values().for_each(|split| counters.merge(&split.counters));
+        counters.more.retain(|name, _| name.starts_with(REFUSED));
         tables.push(TableReport {
             keyspace: table.job.table.keyspace.clone(),
             table: table.job.table.name.clone(),
             books,
+            refused: counters.more,
         });
     }
     let flushed = plan.tables.iter().map(|table| {

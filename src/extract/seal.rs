@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::coverage::{Claim, check_coverage};
 use super::handoff::hand_offs;
 use super::share::Ownership;
+use super::side_files::{FOLDER_MANIFEST, SUCCESS, side_files};
 use crate::dht::TokenRange;
 use crate::error::{Error, Result};
+use crate::output::Profile;
 use crate::output::dms::{
     ColumnRole, DmsColumn, DmsTable, DmsTarget, asked_type, dms_type, write_dms_files,
 };
@@ -25,9 +27,6 @@ use crate::output::run::RunInfo;
 use crate::output::state::{Complete, CompleteTable, HandOffProof};
 use crate::progress::{Events, Report};
 use crate::store::Store;
-
-/// Empty object that says in the profiles `datalake` and `parquet` that a table's folder is whole.
-const SUCCESS: &str = "_SUCCESS";
 
 /// Makes further side files: object name and bytes.
 pub type SideFiles<'a> = dyn Fn(&RunInfo, &[SealedTable]) -> Result<Vec<(String, Vec<u8>)>> + 'a;
@@ -51,6 +50,8 @@ pub struct SealOptions<'a> {
 pub struct SealOutcome {
     /// What `complete.json` says.
     pub complete: Complete,
+    /// The tables of all agents together.
+    pub tables: Vec<SealedTable>,
     /// True if everything was there already, byte for byte.
     pub already_sealed: bool,
     /// False if an agent's report says that something was skipped: exit code 1.
@@ -136,14 +137,19 @@ pub fn seal(store: &dyn Store, options: &SealOptions<'_>) -> Result<SealOutcome>
     remove_stale(store, &complete)?;
     let mut already_sealed = true;
     sealed.objects.push((COMPLETE.to_owned(), write_json(&complete)?));
+    let mut rewritten = None;
     for (name, bytes) in &sealed.objects {
-        if store.get(name)?.as_ref() != Some(bytes) {
+        let folder = name.strip_suffix(FOLDER_MANIFEST);
+        // What says that a folder is whole is the newest in it.
+        let is_older = name.strip_suffix(SUCCESS).is_some_and(|folder| rewritten == Some(folder));
+        if is_older || store.get(name)?.as_ref() != Some(bytes) {
+            rewritten = folder.or(rewritten);
             store.put(name, bytes)?;
             options.events.object_written(&store.location(name));
             already_sealed = false;
         }
     }
-    Ok(SealOutcome { complete, already_sealed, whole, warnings })
+    Ok(SealOutcome { complete, tables, already_sealed, whole, warnings })
 }
 
 /// Objects to be written beside `complete.json`.
@@ -382,7 +388,7 @@ fn check_objects(store: &dyn Store, tables: &[SealedTable]) -> Result<()> {
                         object.bytes
                     )));
                 }
-                None if object.name.strip_prefix(&folder) == Some(SUCCESS) => {}
+                None if is_side_file(&object.name, &folder) => {}
                 None => {
                     return Err(Error::Different(format!(
                         "{location} is in no manifest; loaders would read it all the same"
@@ -395,6 +401,11 @@ fn check_objects(store: &dyn Store, tables: &[SealedTable]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Not a file of rows, but there for their readers.
+fn is_side_file(name: &str, folder: &str) -> bool {
+    name.strip_prefix(folder).is_some_and(|name| [SUCCESS, FOLDER_MANIFEST].contains(&name))
 }
 
 /// Reads the reports: true if nothing was skipped by any agent.
@@ -426,8 +437,8 @@ fn profile_side_files(
     options: &SealOptions<'_>,
     sealed: &mut SideObjects,
 ) -> Result<()> {
-    match run.profile.as_str() {
-        "dms" => {
+    match run.profile.parse()? {
+        Profile::Dms => {
             let of = |t: &SealedTable| dms_table(&t.keyspace, &t.table, &t.columns);
             let tables = tables.iter().map(of).collect::<Result<Vec<_>>>()?;
             let made = write_dms_files(&tables, &options.dms)?;
@@ -437,7 +448,7 @@ fn profile_side_files(
             sealed.dms_endpoints = made.endpoints;
             sealed.warnings.extend(made.warnings);
         }
-        "ddb-json" => {
+        Profile::DdbJson => {
             let imported = |t: &'_ SealedTable| -> Result<DmsTable> {
                 dms_table(&t.keyspace, &t.table, &t.columns)
             };
@@ -458,34 +469,13 @@ fn profile_side_files(
             sealed.objects.extend(made.files);
             sealed.warnings.extend(made.warnings);
         }
-        "csv" => sealed.objects.extend(tables.iter().flat_map(|table| url_lists(store, table))),
-        "datalake" | "parquet" => {
-            // Readers that wait for it see a whole folder; a table without rows has one all the same.
-            sealed.objects.extend(tables.iter().map(|table| {
-                (format!("{}{SUCCESS}", table_folder(&table.keyspace, &table.table)), Vec::new())
-            }));
+        profile => {
+            for table in tables {
+                sealed.objects.extend(side_files(store, profile, table)?);
+            }
         }
-        _ => {}
     }
     Ok(())
-}
-
-/// Lists for DSBulk's `urlfile`. Static-only partitions have other columns, so their files have a list of their own.
-fn url_lists(store: &dyn Store, table: &SealedTable) -> Vec<(String, Vec<u8>)> {
-    let folder = table_folder(&table.keyspace, &table.table);
-    let is_static = |file: &&FileEntry| {
-        file.name.strip_prefix(&folder).is_some_and(|name| name.starts_with("STATIC"))
-    };
-    let list = |files: Vec<&FileEntry>| {
-        files.iter().map(|file| store.location(&file.name) + "\n").collect::<String>().into_bytes()
-    };
-    let (statics, rows): (Vec<_>, Vec<_>) = table.files.iter().partition(is_static);
-    let name = format!("{OWN}/{}.{}", table.keyspace, table.table);
-    let mut lists = vec![(format!("{name}.urls"), list(rows))];
-    if !statics.is_empty() {
-        lists.push((format!("{name}.static.urls"), list(statics)));
-    }
-    lists
 }
 
 /// A table as DMS sees it.

@@ -384,7 +384,7 @@ fn datalake_folders_get_a_success_object_and_side_files_may_be_added() {
     let sample = Sample::new("datalake");
     sample.write();
     let ddl = |run: &RunInfo, tables: &[SealedTable]| {
-        let name = format!("_cassport/{}.{}.spark-schema.ddl", tables[0].keyspace, tables[0].table);
+        let name = format!("_cassport/{}.{}.more", tables[0].keyspace, tables[0].table);
         Ok(vec![(name, run.profile.clone().into_bytes())])
     };
     let options = SealOptions {
@@ -395,8 +395,16 @@ fn datalake_folders_get_a_success_object_and_side_files_may_be_added() {
         events: &NoEvents,
     };
     let outcome = seal(&sample.store, &options).unwrap();
-    assert_eq!(outcome.complete.side_files, ["ks/t/_SUCCESS", "_cassport/ks.t.spark-schema.ddl"]);
+    assert_eq!(
+        outcome.complete.side_files,
+        [
+            "_cassport/ks.t.spark-schema.ddl",
+            "ks/t/_manifest.json",
+            "ks/t/_SUCCESS",
+            "_cassport/ks.t.more"
+        ]
+    );
     assert_eq!(sample.text("ks/t/_SUCCESS"), "");
-    assert_eq!(sample.text("_cassport/ks.t.spark-schema.ddl"), "datalake");
+    assert_eq!(sample.text("_cassport/ks.t.more"), "datalake");
     assert!(seal(&sample.store, &options).unwrap().already_sealed);
 }

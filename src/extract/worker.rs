@@ -56,6 +56,8 @@ pub(crate) struct SplitDone {
     pub extents: Vec<(u64, u64)>,
     /// Rows in which something expires after the clock.
     pub rows_expiring: u64,
+    /// Rows refused, by the name of their counter.
+    pub refused: BTreeMap<&'static str, u64>,
     /// Rows refused, and token ranges lost to damage.
     pub quarantine: Vec<Quarantine>,
 }
@@ -111,6 +113,7 @@ impl Worker<'_> {
             static_cells: 0,
             worker_rows: &self.rows,
             refused: (0, 0),
+            refused_kinds: BTreeMap::new(),
             hidden: (0, 0),
             refused_static_cells: 0,
             told: 0,
@@ -262,6 +265,8 @@ struct SplitSink<'a, 'w> {
     worker_rows: &'a WorkerRows,
     /// Rows and cells that the merge handed on and the profile refused.
     refused: (u64, u64),
+    /// Records refused, by the name of their counter.
+    refused_kinds: BTreeMap<&'static str, u64>,
     /// Rows and cells that the merge handed on and CQL does not show.
     hidden: (u64, u64),
     refused_static_cells: u64,
@@ -286,6 +291,9 @@ impl SplitSink<'_, '_> {
 
     #[cold]
     fn list(&mut self, refusal: &Refusal) {
+        if let Some(kind) = refusal.kind {
+            *self.refused_kinds.entry(kind.counter()).or_default() += 1;
+        }
         if self.quarantine.len() < LISTED {
             let entry = Quarantine {
                 table: self.job.name.clone(),
@@ -348,6 +356,7 @@ impl SplitSink<'_, '_> {
         done.books = self.books;
         done.rows_expiring = self.rows_expiring;
         done.quarantine = self.quarantine;
+        done.refused = self.refused_kinds;
         Ok(())
     }
 }

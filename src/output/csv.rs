@@ -1,11 +1,12 @@
 //! Fields of CSV: RFC 4180 with doubled quotes.
 //!
 //! A field is quoted if it contains `"`, `,`, LF or CR, begins or ends with a blank or tab, is textually equal to the NULL
-//! token, or (where DSBulk reads) begins with U+0000, and not otherwise.
+//! token, or (where DSBulk reads) begins with U+0000, or (where Spark reads) is empty and no NULL, and not otherwise.
 
 use super::buffer::TextBuffer;
 use super::dates::DateTables;
 use super::json::{JsonStyle, JsonWriter};
+use super::literal::{LiteralWriter, check_line_ends, check_number, null_token};
 use super::scalar::{Cause, Form, Written, put_scalar_here};
 use super::stats::Notes;
 use super::text::{Piece, Special, all_ascii, copy_unless, equal_to, valid_text};
@@ -18,6 +19,10 @@ pub(super) struct CsvStyle {
     pub(super) null_token: Box<[u8]>,
     /// DSBulk takes a line that begins with U+0000 for a comment.
     pub(super) quote_leading_nul: bool,
+    /// Empty text is written in quotes, so that it is no NULL.
+    pub(super) quote_empty: bool,
+    /// For cqlsh: collections are CQL literals, and what it cannot read back is refused.
+    pub(super) cqlsh: bool,
     /// Collections.
     pub(super) json: JsonStyle,
 }
@@ -78,6 +83,12 @@ impl CsvStyle {
             valid_text(bytes, ascii)?;
         }
         let is_token = *bytes == *self.null_token;
+        if self.cqlsh {
+            check_line_ends(bytes)?;
+            if is_token {
+                return Err(null_token());
+            }
+        }
         if is_token && !bytes.is_empty() {
             notes.null_token();
         }
@@ -85,6 +96,7 @@ impl CsvStyle {
         let quoted = is_token
             || blank(bytes.first())
             || blank(bytes.last())
+            || self.quote_empty && bytes.is_empty()
             || self.quote_leading_nul && bytes.first() == Some(&0)
             || memchr::memchr3(b'"', b',', b'\n', bytes).is_some()
             || memchr::memchr(b'\r', bytes).is_some();
@@ -120,9 +132,36 @@ impl CsvStyle {
             Form::Json | Form::JsonFields => {
                 self.put_json(out, tables, notes, |json| json.value(cql_type, value))?;
             }
+            Form::Literal | Form::LiteralFields => {
+                self.put_literal(out, tables, notes, |writer| writer.value(cql_type, value))?;
+            }
+            Form::Varint(_) | Form::Decimal { .. } if self.cqlsh => {
+                check_number(value.bytes)?;
+                put_scalar_here(out, tables, form, value.bytes, notes)?;
+            }
             _ => put_scalar_here(out, tables, form, value.bytes, notes)?,
         }
         Ok(Shown::Value)
+    }
+
+    /// A field of CQL literals.
+    pub(super) fn put_literal(
+        &self,
+        out: &mut TextBuffer,
+        tables: DateTables,
+        notes: &mut Notes,
+        write: impl FnOnce(&mut LiteralWriter<'_>) -> Written,
+    ) -> Written {
+        let start = out.len();
+        let null_token = &self.null_token;
+        write(&mut LiteralWriter { out: &mut *out, tables, notes, null_token, depth: 0 })?;
+        // Line ends and blanks at its ends it has none.
+        if memchr::memchr2(b'"', b',', out.written_from(start)).is_some() {
+            let literal = out.written_from(start).to_vec();
+            out.truncate(start);
+            put_quoted(out, &literal);
+        }
+        Ok(())
     }
 
     /// A field of JSON.

@@ -6,6 +6,8 @@ fn style(null_token: &str) -> CsvStyle {
     CsvStyle {
         null_token: null_token.as_bytes().into(),
         quote_leading_nul: null_token.is_empty(),
+        quote_empty: false,
+        cqlsh: false,
         json: JsonStyle { spaces: false, decimals_as_text: true, signed_years: true },
     }
 }

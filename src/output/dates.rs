@@ -102,14 +102,23 @@ impl DateTables {
 
     /// A time in microseconds as ISO 8601 in UTC: `2026-11-21T10:00:00.123456Z`.
     pub(super) fn put_micros_iso(&self, out: &mut TextBuffer, micros: i64) {
+        self.put_micros_with(out, micros, b'T');
+        out.byte(b'Z');
+    }
+
+    /// The same as DMS writes it: `2026-11-21 10:00:00.123456`.
+    pub(super) fn put_micros(&self, out: &mut TextBuffer, micros: i64) {
+        self.put_micros_with(out, micros, b' ');
+    }
+
+    fn put_micros_with(&self, out: &mut TextBuffer, micros: i64, separator: u8) {
         self.put_day(out, micros.div_euclid(MICROS_PER_DAY));
-        out.byte(b'T');
+        out.byte(separator);
         let of_day = micros.rem_euclid(MICROS_PER_DAY).unsigned_abs();
         self.put_minute(out, of_day / 60_000_000);
         put_padded(out, of_day / 1_000_000 % 60, 2);
         out.byte(b'.');
         put_padded(out, of_day % 1_000_000, 6);
-        out.byte(b'Z');
     }
 
     /// Nanoseconds of a day as `HH:MM:SS.nnnnnnnnn`.

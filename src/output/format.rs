@@ -8,6 +8,7 @@ use super::csv::{CsvStyle, put_name};
 use super::dates::DateTables;
 use super::dms::GeneratedKeys;
 use super::json::{JsonStyle, JsonWriter};
+use super::literal::unsupported_by_cqlsh;
 use super::metadata::{CellFact, TimeStyle};
 use super::options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 use super::scalar::{Form, NumberLimit, TimestampForm};
@@ -81,6 +82,10 @@ pub(super) enum Source {
     Expires,
     PartitionText,
     SortText,
+    /// `I`.
+    Operation,
+    /// The newest write time of the row.
+    ChangeTime,
 }
 
 /// One field of a record.
@@ -129,6 +134,10 @@ pub struct RecordFormat {
     pub(super) wants_times: bool,
     /// Bytes of all names, for the size of an item.
     pub(super) names_len: usize,
+    /// Static columns are counters and would be repeated in rows that a loader adds up.
+    pub(super) repeats_counters: bool,
+    /// What stands before the key.
+    pub(super) lead: Vec<Field>,
     pub(super) partition: Vec<Field>,
     pub(super) clustering: Vec<Field>,
     pub(super) statics: Vec<Field>,
@@ -205,7 +214,7 @@ impl RecordFormat {
     /// The first line of each file, where the profile has one.
     pub fn header(&self) -> Option<Vec<u8>> {
         let indexes = 0..self.columns.len();
-        (self.profile == Profile::Csv).then(|| self.header_of(indexes))
+        self.profile.has_header().then(|| self.header_of(indexes))
     }
 
     /// True if partitions without rows go to files of their own, as their clustering columns could not be loaded.
@@ -391,7 +400,7 @@ impl<'a> Builder<'a> {
             }
         }
         for (name, column_type) in &options.column_types {
-            if options.profile != Profile::Dms {
+            if !options.profile.has_column_types() {
                 return Err(Error::usage(format!(
                     "--column-type: columns of profile {} have no types",
                     options.profile.as_str()
@@ -439,9 +448,11 @@ impl<'a> Builder<'a> {
         JsonStyle {
             spaces: profile == Profile::Jsonl,
             decimals_as_text: match profile {
-                Profile::Jsonl => self.options.json_numbers == JsonNumbers::Text,
+                Profile::Jsonl | Profile::Datalake => {
+                    self.options.json_numbers == JsonNumbers::Text
+                }
                 Profile::Csv => true,
-                Profile::Dms | Profile::DdbJson | Profile::Parquet => false,
+                Profile::Dms | Profile::Cqlsh | Profile::DdbJson | Profile::Parquet => false,
             },
             signed_years: profile == Profile::Csv,
         }
@@ -510,7 +521,7 @@ impl<'a> Builder<'a> {
             lead,
             index,
             source: column.source,
-            form: form_of(self.options.profile, column.cql_type, column_type),
+            form: form_of(self.options.profile, column.cql_type, column_type, asked.is_some()),
             cql_type: column.cql_type.clone(),
             multi_cell: column.cql_type.is_multi_cell(),
         })
@@ -552,7 +563,7 @@ impl<'a> Builder<'a> {
             CellFact::WriteTime => ("cp_writetime", "writetime"),
             CellFact::Ttl => ("cp_ttl", "ttl"),
         };
-        match (self.is_dms(), of) {
+        match (self.options.profile.has_column_types(), of) {
             (true, "*") => dms.to_owned(),
             (true, "primary key") => format!("{dms}_"),
             (true, column) => format!("{dms}_{column}"),
@@ -597,6 +608,14 @@ impl<'a> Builder<'a> {
             None => GeneratedKeys { partition: false, sort: false },
         };
         let (has_partition_text, has_sort_text) = (generated.partition, generated.sort);
+        let mut lead = Vec::new();
+        if self.options.profile == Profile::Datalake && self.options.operation {
+            for (name, source) in [("Op", Source::Operation), ("cp_ts", Source::ChangeTime)] {
+                let types = ("text", ColumnType::String);
+                let kind = OutputKind::Metadata;
+                lead.push(self.extra_field(name.to_owned(), None, kind, types, source, None)?);
+            }
+        }
         let mut partition = Vec::new();
         let mut clustering = Vec::new();
         let mut statics = Vec::new();
@@ -683,7 +702,7 @@ impl<'a> Builder<'a> {
         }
         let profile = self.options.profile;
         let null_token = self.options.null_token.clone().unwrap_or_else(|| match profile {
-            Profile::Dms => "\\N".to_owned(),
+            Profile::Dms | Profile::Cqlsh | Profile::Datalake => "\\N".to_owned(),
             Profile::Csv | Profile::Jsonl | Profile::DdbJson | Profile::Parquet => String::new(),
         });
         check_null_token(&null_token)?;
@@ -698,6 +717,8 @@ impl<'a> Builder<'a> {
             csv: CsvStyle {
                 null_token: null_token.into_bytes().into(),
                 quote_leading_nul: profile == Profile::Csv,
+                quote_empty: profile == Profile::Datalake,
+                cqlsh: profile == Profile::Cqlsh,
                 json: self.json_style(),
             },
             json: self.json_style(),
@@ -716,6 +737,11 @@ impl<'a> Builder<'a> {
             wants_times,
             names_len: self.columns.iter().map(|column| column.name.len()).sum(),
             columns: self.columns,
+            repeats_counters: profile.is_for_cql()
+                && self.table.counter
+                && clustering_count > 0
+                && !statics.is_empty(),
+            lead,
             partition,
             clustering,
             statics,
@@ -748,10 +774,17 @@ fn fixed_text_len(cql_type: &CqlType) -> Option<u32> {
     }
 }
 
-fn form_of(profile: Profile, cql_type: &CqlType, column_type: ColumnType) -> Form {
+fn form_of(profile: Profile, cql_type: &CqlType, column_type: ColumnType, is_asked: bool) -> Form {
     let dms = profile == Profile::Dms;
+    // Without an external definition that all values must fit, unless the user gives one.
+    let datalake = profile == Profile::Datalake;
+    let typed = dms || datalake;
+    let cqlsh = profile == Profile::Cqlsh;
+    if cqlsh && let Some(words) = unsupported_by_cqlsh(cql_type) {
+        return Form::Unsupported(words);
+    }
     let limit = match column_type {
-        _ if !dms => NumberLimit::None,
+        _ if !(dms || datalake && is_asked) => NumberLimit::None,
         ColumnType::Int8 => NumberLimit::Int8,
         ColumnType::Numeric(None) => NumberLimit::SomeNumeric,
         ColumnType::Numeric(Some((precision, scale))) => NumberLimit::Numeric { precision, scale },
@@ -761,6 +794,7 @@ fn form_of(profile: Profile, cql_type: &CqlType, column_type: ColumnType) -> For
     match cql_type {
         CqlType::Text => Form::Text { ascii: false },
         CqlType::Ascii => Form::Text { ascii: true },
+        CqlType::Boolean if cqlsh => Form::BooleanWord,
         CqlType::Boolean => Form::Boolean,
         CqlType::Tinyint => Form::Tinyint,
         CqlType::Smallint => Form::Smallint,
@@ -771,24 +805,35 @@ fn form_of(profile: Profile, cql_type: &CqlType, column_type: ColumnType) -> For
         CqlType::Double => Form::Double { finite_only: dms && !is_text },
         CqlType::Uuid | CqlType::Timeuuid | CqlType::LexicalUuid => Form::Uuid,
         CqlType::Timestamp | CqlType::LegacyTimestamp => Form::Timestamp(match column_type {
-            _ if !dms => TimestampForm::Iso,
+            _ if cqlsh => TimestampForm::Millis,
+            _ if !typed => TimestampForm::Iso,
             ColumnType::Int8 => TimestampForm::Millis,
             ColumnType::String => TimestampForm::DatetimeAnyYear,
             _ => TimestampForm::Datetime,
         }),
-        CqlType::Date => Form::Date { common_only: dms && !is_text },
+        CqlType::Date => Form::Date { common_only: cqlsh || typed && !is_text },
         CqlType::Time => Form::Time,
         CqlType::Blob
         | CqlType::Composite(_)
         | CqlType::DynamicComposite(_)
-        | CqlType::Custom(_) => Form::Blob { prefix: !dms },
+        | CqlType::Custom(_) => Form::Blob { prefix: !typed },
         CqlType::Varint => Form::Varint(limit),
         // Plain notation of a number without a limit could be of any length.
-        CqlType::Decimal => Form::Decimal { plain: dms && !is_text, limit },
+        CqlType::Decimal if datalake && !is_asked => Form::DecimalOfAnySize,
+        CqlType::Decimal => Form::Decimal { plain: typed && !is_text, limit },
         CqlType::Inet => Form::Inet,
         CqlType::Duration => Form::Duration,
         CqlType::Empty => Form::Empty,
+        CqlType::Tuple(_) | CqlType::Udt { .. } if cqlsh => Form::LiteralFields,
         CqlType::Tuple(_) | CqlType::Udt { .. } => Form::JsonFields,
+        CqlType::List { .. }
+        | CqlType::Set { .. }
+        | CqlType::Map { .. }
+        | CqlType::Vector { .. }
+            if cqlsh =>
+        {
+            Form::Literal
+        }
         CqlType::List { .. }
         | CqlType::Set { .. }
         | CqlType::Map { .. }

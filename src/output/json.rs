@@ -279,7 +279,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
 
     /// Reads a value with an i32 length before it; negative for null.
     #[inline]
-    fn read_value<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
+    pub(super) fn read_value<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
         let len = r.read_i32("length of a value in a collection")?;
         let Ok(len) = usize::try_from(len) else {
             return Ok(None);
@@ -289,7 +289,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         Ok(Some(piece))
     }
 
-    fn read_count(r: &mut ByteReader<'_>) -> Result<u32, Cause> {
+    pub(super) fn read_count(r: &mut ByteReader<'_>) -> Result<u32, Cause> {
         let count = r.read_i32("number of elements of a collection")?;
         u32::try_from(count).map_err(|_| Cause::new(format!("a collection of {count} elements")))
     }
@@ -356,7 +356,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         Ok(())
     }
 
-    fn read_field<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
+    pub(super) fn read_field<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
         // Fields that were added to the type later are missing in older values.
         if r.is_empty() { Ok(None) } else { Self::read_value(r) }
     }

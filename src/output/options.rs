@@ -17,6 +17,10 @@ pub enum Profile {
     Csv,
     /// JSON lines, the reference form.
     Jsonl,
+    /// CSV that cqlsh's `COPY FROM` reads: collections as CQL literals.
+    Cqlsh,
+    /// CSV as DMS itself writes it to S3, for Spark, Glue, Athena and Redshift.
+    Datalake,
     /// DynamoDB JSON, what DynamoDB's import from S3 reads.
     DdbJson,
     /// Parquet, what Spark, Athena, DuckDB and pyarrow read.
@@ -30,16 +34,29 @@ impl Profile {
             Self::Dms => "dms",
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::Cqlsh => "cqlsh",
+            Self::Datalake => "datalake",
             Self::DdbJson => "ddb-json",
             Self::Parquet => "parquet",
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Dms,
+        Self::Csv,
+        Self::Jsonl,
+        Self::Cqlsh,
+        Self::Datalake,
+        Self::DdbJson,
+        Self::Parquet,
+    ];
+
     /// Bytes of memory that a worker takes for it, beside what every worker takes.
     pub fn memory_per_worker(self) -> u64 {
         match self {
             Self::Parquet => super::parquet::PER_WORKER,
-            Self::Dms | Self::Csv | Self::Jsonl | Self::DdbJson => 0,
+            Self::Dms | Self::Csv | Self::Jsonl | Self::Cqlsh | Self::Datalake | Self::DdbJson => 0,
         }
     }
 
@@ -47,14 +64,38 @@ impl Profile {
     pub fn is_typed(self) -> bool {
         match self {
             Self::DdbJson | Self::Parquet => true,
-            Self::Dms | Self::Csv | Self::Jsonl => false,
+            Self::Dms | Self::Csv | Self::Jsonl | Self::Cqlsh | Self::Datalake => false,
+        }
+    }
+
+    /// The first line of its files of rows names the columns.
+    pub fn has_header(self) -> bool {
+        match self {
+            Self::Csv | Self::Cqlsh | Self::Datalake => true,
+            Self::Dms | Self::Jsonl | Self::DdbJson | Self::Parquet => false,
+        }
+    }
+
+    /// It is read into CQL tables: no column of a key may be NULL.
+    pub fn is_for_cql(self) -> bool {
+        match self {
+            Self::Csv | Self::Cqlsh => true,
+            Self::Dms | Self::Jsonl | Self::Datalake | Self::DdbJson | Self::Parquet => false,
+        }
+    }
+
+    /// Its columns have types of their own, which `--column-type` changes.
+    pub fn has_column_types(self) -> bool {
+        match self {
+            Self::Dms | Self::Datalake | Self::DdbJson | Self::Parquet => true,
+            Self::Csv | Self::Jsonl | Self::Cqlsh => false,
         }
     }
 
     /// Extension of its files, without a point and before that of a compression.
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Dms | Self::Csv => "csv",
+            Self::Dms | Self::Csv | Self::Cqlsh | Self::Datalake => "csv",
             Self::Jsonl => "jsonl",
             Self::DdbJson => "json",
             Self::Parquet => "parquet",
@@ -64,8 +105,9 @@ impl Profile {
     /// How its files may be compressed; the first is the one that is taken unless another is asked for.
     pub fn compressions(self) -> &'static [Compression] {
         match self {
-            // S3 as a source of DMS has no setting for it.
-            Self::Dms => &[Compression::None],
+            // S3 as a source of DMS and COPY FROM of cqlsh have no setting for it.
+            Self::Dms | Self::Cqlsh => &[Compression::None],
+            Self::Datalake => &[Compression::None, Compression::Gzip],
             Self::Csv | Self::Jsonl | Self::DdbJson => {
                 &[Compression::None, Compression::Gzip, Compression::Zstd]
             }
@@ -99,17 +141,14 @@ impl FromStr for Profile {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "dms" => Ok(Self::Dms),
-            "csv" | "dsbulk" => Ok(Self::Csv),
-            "jsonl" => Ok(Self::Jsonl),
-            "ddb-json" => Ok(Self::DdbJson),
-            "parquet" => Ok(Self::Parquet),
-            other => Err(Error::Usage {
-                what: format!("there is no profile '{other}'"),
-                hint: Some("one of dms, csv (also dsbulk), jsonl, ddb-json, parquet".into()),
-            }),
-        }
+        let wanted = if text == "dsbulk" { "csv" } else { text };
+        Self::ALL.into_iter().find(|known| known.as_str() == wanted).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            Error::Usage {
+                what: format!("there is no profile '{text}'"),
+                hint: Some(format!("one of {names} (csv is also dsbulk)")),
+            }
+        })
     }
 }
 
@@ -136,7 +175,7 @@ impl MetadataMode {
     }
 }
 
-/// How `jsonl` writes decimal and varint (`--json-numbers`).
+/// How decimal and varint are written in JSON (`--json-numbers`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum JsonNumbers {
     /// As numbers of any length.
@@ -165,12 +204,14 @@ pub struct FormatOptions {
     pub rename: BTreeMap<String, String>,
     /// Types by columns (old names), for profiles that have types.
     pub column_types: BTreeMap<String, ColumnTypeOverride>,
-    /// How `jsonl` writes decimal and varint.
+    /// How `jsonl` and `datalake` write decimal and varint in JSON.
     pub json_numbers: JsonNumbers,
     /// How files are compressed.
     pub compression: Compression,
-    /// What stands for NULL, in place of the profile's own token (`\N` in `dms`, nothing in `csv`).
+    /// What stands for NULL, in place of the profile's own token (nothing in `csv`, `\N` in the others that need one).
     pub null_token: Option<String>,
+    /// Begin records with `Op` and `cp_ts` where the profile has them (`datalake`).
+    pub operation: bool,
     /// Add composite keys as one text (`cp_pk`, `cp_sk`) where `dms` needs them.
     pub composite_keys: bool,
     /// What items of `ddb-json` look like.
@@ -196,6 +237,7 @@ impl FormatOptions {
             json_numbers: JsonNumbers::Number,
             compression: profile.compressions().first().copied().unwrap_or_default(),
             null_token: None,
+            operation: true,
             composite_keys: true,
             ddb_shape: DdbShape::default(),
             ddb_keys: DdbKeys::default(),

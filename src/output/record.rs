@@ -1,6 +1,5 @@
 //! [`RecordWriter`]: rows into lines.
 
-use std::fmt;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -14,7 +13,8 @@ use super::keys::{EMPTY_SORT_KEY, KeyWriter, PARTITION_LIMIT, SORT_LIMIT, STATIC
 use super::metadata::{CellFact, Times};
 use super::numbers::put_i64;
 use super::options::Profile;
-use super::scalar::Cause;
+use super::refusal::{Refusal, RefusalKind};
+use super::scalar::{Cause, Form};
 use super::stats::{ColumnStats, Count, Notes, RecordStats};
 use super::text::Piece;
 use super::typed::{TypedRecord, TypedWriter, row_fact};
@@ -26,29 +26,6 @@ use crate::rows::{Cell, ClusteringValue, Row, RowView};
 const MAX_ITEM_LEN: usize = 409_600;
 /// Room made for a row before it is written; long values make more.
 const ROW_RESERVE: usize = 2048;
-
-/// Why a row cannot be carried by the profile. Nothing of it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The output column at fault, if one is.
-    pub column: Option<String>,
-    /// Why, in words.
-    pub cause: String,
-    /// The row's key as `jsonl` writes it, where the profile is typed.
-    pub key: Option<String>,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(key) = &self.key {
-            write!(f, "key {key}: ")?;
-        }
-        match &self.column {
-            Some(column) => write!(f, "column '{column}': {}", self.cause),
-            None => f.write_str(&self.cause),
-        }
-    }
-}
 
 /// Where fields are written, and what they had to tell.
 #[derive(Debug)]
@@ -106,7 +83,7 @@ impl Pen<'_> {
     fn refusal(&mut self, field: &Field, cause: Cause) -> Refusal {
         self.marks.notes = Notes::default();
         let column = self.format.columns().get(field.index).map(|column| column.name.clone());
-        Refusal { column, cause: cause.into_words(), key: None }
+        cause.refuse(column)
     }
 
     #[inline(never)]
@@ -160,6 +137,10 @@ impl Pen<'_> {
     #[inline(always)]
     fn cells(&mut self, field: &Field, cells: &[Cell], data: &[u8]) -> Result<Shown, Cause> {
         let Some(first) = cells.first() else {
+            if field.form == Form::Counter && self.format.csv.cqlsh {
+                let words = "a null counter, of which cqlsh would make 0";
+                return Err(Cause::of(RefusalKind::NullCounter, words));
+            }
             return Ok(self.null());
         };
         if !field.multi_cell {
@@ -173,6 +154,13 @@ impl Pen<'_> {
     fn elements(&mut self, field: &Field, cells: &[Cell], data: &[u8]) -> Result<Shown, Cause> {
         if self.format.is_json {
             self.json().cells(&field.cql_type, cells, data)?;
+        } else if let Form::Unsupported(words) = field.form {
+            return Err(Cause::of(RefusalKind::UnsupportedType, words));
+        } else if self.format.csv.cqlsh {
+            let (tables, notes) = (self.format.tables, &mut self.marks.notes);
+            self.format.csv.put_literal(self.out, tables, notes, |writer| {
+                writer.cells(&field.cql_type, cells, data)
+            })?;
         } else {
             let (tables, notes) = (self.format.tables, &mut self.marks.notes);
             self.format.csv.put_json(self.out, tables, notes, |json| {
@@ -483,7 +471,7 @@ impl State {
     }
 
     fn write_partition_key(&mut self, format: &RecordFormat, key: &[u8]) -> Result<(), Refusal> {
-        let whole = |cause: Cause| Refusal { column: None, cause: cause.into_words(), key: None };
+        let whole = |cause: Cause| cause.refuse(None);
         let composite_field =
             format.keys.iter().find(|field| field.source == Source::PartitionText);
         let single = format.partition.len() == 1;
@@ -500,8 +488,9 @@ impl State {
             let mut pen = Pen { format, out: &mut self.partition.key, marks: &mut self.marks };
             pen.field(field, |pen| {
                 let shown = pen.value(field, Piece::new(component))?;
-                if shown == Shown::Null && format.profile == Profile::Csv {
-                    return Err(Cause::new("an empty value in the key would be read as NULL"));
+                if shown == Shown::Null && format.profile.is_for_cql() {
+                    let words = "an empty value in the key would be read as NULL";
+                    return Err(Cause::of(RefusalKind::EmptyValue, words));
                 }
                 Ok(shown)
             })?;
@@ -682,6 +671,21 @@ impl State {
     ) -> Result<(), Refusal> {
         let RowView { row, data } = view;
         self.out.reserve(ROW_RESERVE);
+        if !format.lead.is_empty() {
+            let mut own = Times::NOTHING;
+            own.add_row(row);
+            self.write_lead(format, self.partition.static_times.map_or(own, |t| own.with(&t)))?;
+        }
+        if format.repeats_counters && !self.partition.static_is_empty {
+            return Err(Refusal {
+                column: None,
+                kind: Some(RefusalKind::StaticCounter),
+                key: None,
+                cause: "static counters, which the loader would add up once for each row of their partition; \
+                        --exclude-columns leaves them out"
+                    .to_owned(),
+            });
+        }
         self.out.slice(self.partition.key.written());
         let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
         for field in &format.clustering {
@@ -694,8 +698,9 @@ impl State {
                     Some(ClusteringValue::Value(span)) => pen.value(field, piece_of(span, data))?,
                     Some(ClusteringValue::Null) | None => pen.null(),
                 };
-                if shown == Shown::Null && format.profile == Profile::Csv {
-                    return Err(Cause::new("a clustering column that would be read as NULL"));
+                if shown == Shown::Null && format.profile.is_for_cql() {
+                    let words = "a clustering column that would be read as NULL";
+                    return Err(Cause::of(RefusalKind::EmptyValue, words));
                 }
                 Ok(shown)
             })?;
@@ -749,6 +754,28 @@ impl State {
         Ok(())
     }
 
+    /// `Op` and `cp_ts`.
+    fn write_lead(&mut self, format: &RecordFormat, times: Times) -> Result<(), Refusal> {
+        let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };
+        for field in &format.lead {
+            pen.field(field, |pen| {
+                let newest = match field.source {
+                    Source::ChangeTime => times.newest(),
+                    _ => {
+                        pen.out.byte(b'I');
+                        return Ok(Shown::Value);
+                    }
+                };
+                // Counters have a time of their last change too.
+                let Some(newest) = newest else { return Ok(pen.null()) };
+                let shown = pen.format.times.writetime.unwrap_or(newest);
+                pen.tables().put_micros(pen.out, shown);
+                Ok(Shown::Value)
+            })?;
+        }
+        Ok(())
+    }
+
     fn write_keys(
         &mut self,
         format: &RecordFormat,
@@ -796,6 +823,15 @@ impl State {
         if self.partition.static_is_empty {
             return Ok(0);
         }
+        if format.profile == Profile::Cqlsh && !format.clustering.is_empty() {
+            return Err(Refusal {
+                column: None,
+                kind: Some(RefusalKind::StaticOnly),
+                key: None,
+                cause: "a partition without rows, which COPY FROM cannot load as it wants the whole key; --profile csv can"
+                    .to_owned(),
+            });
+        }
         if format.separate_static_only() {
             return self.write_separate_static(format);
         }
@@ -813,6 +849,7 @@ impl State {
     }
 
     fn write_partition_record(&mut self, format: &RecordFormat) -> Result<(), Refusal> {
+        self.write_lead(format, self.partition.static_times.unwrap_or(Times::NOTHING))?;
         self.out.slice(self.partition.key.written());
         self.key_end = self.out.len();
         let mut pen = Pen { format, out: &mut self.out, marks: &mut self.marks };

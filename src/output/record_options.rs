@@ -119,9 +119,10 @@ impl RecordOptions {
             exclude_columns: option(run, "excludeColumns")?,
             rename: option(run, "rename")?,
             // Types belong to the profile that has them.
-            column_types: match profile {
-                Profile::Dms | Profile::DdbJson | Profile::Parquet => option(run, "columnTypes")?,
-                Profile::Csv | Profile::Jsonl => BTreeMap::new(),
+            column_types: if profile.has_column_types() {
+                option(run, "columnTypes")?
+            } else {
+                BTreeMap::new()
             },
             json_numbers: match numbers.as_deref() {
                 Some("text") => JsonNumbers::Text,
@@ -172,6 +173,7 @@ impl RecordOptions {
             json_numbers: self.json_numbers,
             compression: self.compression,
             null_token: None,
+            operation: true,
             composite_keys: true,
             ddb_shape: self.ddb_shape,
             ddb_keys: self.ddb_keys,

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::cql::{CqlType, UdtType};
-use crate::output::{ColumnType, FormatOptions, MetadataMode};
+use crate::output::{ColumnType, FormatOptions, MetadataMode, RefusalKind};
 use crate::rows::{LivenessInfo, LocalDeletionTime, NO_TTL, Span};
 use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, TableMetadata};
 
@@ -588,4 +588,129 @@ fn values_no_item_can_hold_are_counted() {
     sum.merge(&dms.stats());
     assert_eq!(sum.counters.items_over_400_kb, 2);
     assert_eq!(sum.columns[3].max_bytes, MAX_ITEM_LEN as u64);
+}
+
+#[test]
+fn datalake_records_begin_with_operation_and_time_and_tell_null_from_empty() {
+    let table = table(
+        &[("pk", CqlType::Text)],
+        &[("ck", CqlType::Int)],
+        &[("s", CqlType::Text)],
+        &[
+            ("b", CqlType::Blob),
+            ("d", CqlType::Double),
+            ("de", CqlType::Decimal),
+            ("t", CqlType::Text),
+            ("ts", CqlType::Timestamp),
+        ],
+    );
+    let mut writer = writer(&table, &options(Profile::Datalake));
+    let header = writer.format().header().unwrap();
+    assert_eq!(String::from_utf8(header).unwrap(), "Op,cp_ts,pk,ck,s,b,d,de,t,ts\n");
+    writer.start_partition(b"p").unwrap();
+    let row = Built::default()
+        .clustering(&int(1))
+        .cell(&table, "b", b"")
+        .cell(&table, "d", &f64::NAN.to_be_bytes())
+        .cell(&table, "de", &[0xff, 0xff, 0xff, 0xd0, 7])
+        .cell(&table, "t", b"")
+        .timed(&table, "ts", b"", &0_i64.to_be_bytes(), (1_700_000_000_000_001, NO_TTL, 0));
+    assert_eq!(writer.write_row(row.view()), Ok(1));
+    let token = Built::default().clustering(&int(2)).cell(&table, "t", b"\\N");
+    assert_eq!(writer.write_row(token.view()), Ok(1));
+    assert_eq!(
+        text(&mut writer),
+        "I,2023-11-14 22:13:20.000001,p,1,\\N,\"\",NaN,7E+48,\"\",1970-01-01 00:00:00.000\n\
+         I,1970-01-01 00:00:00.000001,p,2,\\N,\\N,\\N,\\N,\"\\N\",\\N\n"
+    );
+    assert_eq!(writer.stats().counters.text_equal_to_null_token, 1);
+    let late = Built::default().clustering(&int(3)).cell(
+        &table,
+        "ts",
+        &253_402_300_800_000_i64.to_be_bytes(),
+    );
+    assert_eq!(writer.write_row(late.view()).unwrap_err().kind.unwrap(), RefusalKind::OutOfRange);
+    writer.set_static(Some(Built::default().cell(&table, "s", b"x").view()));
+    assert_eq!(writer.write_static_only(), Ok(1));
+    assert_eq!(text(&mut writer), "I,1970-01-01 00:00:00.000001,p,\\N,x,\\N,\\N,\\N,\\N,\\N\n");
+    // One time in place of all holds for this one too.
+    let mut one = options(Profile::Datalake);
+    one.writetime = Some(0);
+    let mut writer = self::writer(&table, &one);
+    writer.start_partition(b"p").unwrap();
+    writer.write_row(row.view()).unwrap();
+    assert!(text(&mut writer).starts_with("I,1970-01-01 00:00:00.000000,p,1,"));
+}
+
+#[test]
+fn cqlsh_records_are_literals_and_what_it_cannot_load_is_refused_by_its_kind() {
+    let table = table(
+        &[("pk", CqlType::Int)],
+        &[("ck", CqlType::Text)],
+        &[],
+        &[
+            ("b", CqlType::Boolean),
+            ("du", CqlType::Duration),
+            ("m", map_of(CqlType::Text, CqlType::Int)),
+            ("t", CqlType::Text),
+            ("ts", CqlType::Timestamp),
+        ],
+    );
+    let mut writer = writer(&table, &options(Profile::Cqlsh));
+    let header = writer.format().header().unwrap();
+    assert_eq!(String::from_utf8(header).unwrap(), "pk,ck,b,du,m,t,ts\n");
+    writer.start_partition(&int(1)).unwrap();
+    let row = Built::default()
+        .clustering(b"")
+        .cell(&table, "b", &[1])
+        .element(&table, "m", b"it's \"x\"", &int(5))
+        .cell(&table, "t", b"say \"hi\"")
+        .cell(&table, "ts", &(-1_i64).to_be_bytes());
+    assert_eq!(writer.write_row(row.view()), Ok(1));
+    assert_eq!(text(&mut writer), "1,,True,\\N,\"{'it''s \"\"x\"\"':5}\",\"say \"\"hi\"\"\",-1\n");
+    let refused = |writer: &mut RecordWriter, built: Built| {
+        writer.write_row(built.view()).unwrap_err().kind.unwrap()
+    };
+    let row = || Built::default().clustering(b"x");
+    let w = &mut writer;
+    assert_eq!(refused(w, row().cell(&table, "t", b"a\nb")), RefusalKind::LineEnd);
+    assert_eq!(refused(w, row().cell(&table, "t", b"\\N")), RefusalKind::NullToken);
+    assert_eq!(refused(w, row().cell(&table, "du", &[2, 2, 2])), RefusalKind::UnsupportedType);
+    assert_eq!(refused(w, row().element(&table, "m", b"\r", &int(1))), RefusalKind::LineEnd);
+    assert_eq!(refused(w, Built::default().clustering(b"\\N")), RefusalKind::NullToken);
+    assert_eq!(text(&mut writer), "");
+}
+
+#[test]
+fn cqlsh_and_dsbulk_would_add_static_counters_up_and_cqlsh_makes_zeros_of_null_counters() {
+    let mut table = table(
+        &[("pk", CqlType::Int)],
+        &[("ck", CqlType::Int)],
+        &[("s", CqlType::Counter)],
+        &[("a", CqlType::Counter), ("b", CqlType::Counter)],
+    );
+    table.counter = true;
+    // A context of one global shard: count of elements, then id, clock and count.
+    let context =
+        [&[0, 1, 0x80, 0][..], &[7; 16], &1_i64.to_be_bytes(), &5_i64.to_be_bytes()].concat();
+    let both = || Built::default().clustering(&int(1)).cell(&table, "a", &context);
+    for (profile, without, kind) in [
+        (Profile::Csv, Some("1,1,,5,\n"), RefusalKind::StaticCounter),
+        (Profile::Cqlsh, None, RefusalKind::StaticCounter),
+    ] {
+        let mut writer = writer(&table, &options(profile));
+        writer.start_partition(&int(1)).unwrap();
+        match (writer.write_row(both().view()), without) {
+            (Ok(1), Some(expected)) => assert_eq!(text(&mut writer), expected),
+            (Err(refusal), None) => assert_eq!(refusal.kind.unwrap(), RefusalKind::NullCounter),
+            (other, _) => panic!("{profile:?} {other:?}"),
+        }
+        writer.set_static(Some(Built::default().cell(&table, "s", &context).view()));
+        assert_eq!(writer.write_row(both().view()).unwrap_err().kind.unwrap(), kind);
+        match writer.write_static_only() {
+            Ok(1) if profile == Profile::Csv => assert_eq!(writer.static_buffer(), b"1,5\n"),
+            Err(refusal) => assert_eq!(refusal.kind.unwrap(), RefusalKind::StaticOnly),
+            other => panic!("{profile:?} {other:?}"),
+        }
+    }
 }

@@ -5,6 +5,7 @@ use super::dates::{DateTables, day_of_date, is_common_day, is_common_millis, put
 use super::numbers::{
     NumberSize, non_finite_text, put_decimal, put_f32, put_f64, put_i64, put_varint,
 };
+use super::refusal::{Refusal, RefusalKind};
 use super::stats::Notes;
 use super::text::{put_hex, put_inet, put_uuid};
 use super::types::{MAX_PRECISION, MAX_SCALE};
@@ -16,16 +17,29 @@ use crate::rows::counter_total;
 pub(super) struct Cause(Box<Words>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Words(String);
+struct Words {
+    kind: RefusalKind,
+    text: String,
+}
 
 impl Cause {
     #[cold]
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Self(Box::new(Words(words.into())))
+        Self::of(RefusalKind::Invalid, words)
+    }
+
+    #[cold]
+    pub(super) fn of(kind: RefusalKind, words: impl Into<String>) -> Self {
+        Self(Box::new(Words { kind, text: words.into() }))
     }
 
     pub(super) fn into_words(self) -> String {
-        self.0.0
+        self.0.text
+    }
+
+    #[cold]
+    pub(super) fn refuse(self, column: Option<String>) -> Refusal {
+        Refusal { column, kind: Some(self.0.kind), cause: self.0.text, key: None }
     }
 }
 
@@ -75,10 +89,13 @@ impl NumberLimit {
                 if size.digits() <= MAX_PRECISION && size.scale <= MAX_SCALE {
                     return Ok(());
                 }
-                return Err(Cause::new(format!(
-                    "a number with {} digits before and {} behind the point; NUMERIC holds 38, 31 of them behind it",
-                    size.integer_digits, size.scale
-                )));
+                return Err(Cause::of(
+                    RefusalKind::NumberTooLarge,
+                    format!(
+                        "a number with {} digits before and {} behind the point; NUMERIC holds 38, 31 of them behind it",
+                        size.integer_digits, size.scale
+                    ),
+                ));
             }
             Self::Numeric { precision, scale } => (precision, scale),
         };
@@ -86,10 +103,13 @@ impl NumberLimit {
         if size.integer_digits <= integer_digits && size.scale <= u64::from(scale) {
             return Ok(());
         }
-        Err(Cause::new(format!(
-            "a number with {} digits before and {} behind the point; the column holds {integer_digits} and {scale}",
-            size.integer_digits, size.scale
-        )))
+        Err(Cause::of(
+            RefusalKind::NumberTooLarge,
+            format!(
+                "a number with {} digits before and {} behind the point; the column holds {integer_digits} and {scale}",
+                size.integer_digits, size.scale
+            ),
+        ))
     }
 }
 
@@ -100,6 +120,8 @@ pub(super) enum Form {
         ascii: bool,
     },
     Boolean,
+    /// `True` or `False`.
+    BooleanWord,
     Tinyint,
     Smallint,
     Int,
@@ -126,12 +148,20 @@ pub(super) enum Form {
         plain: bool,
         limit: NumberLimit,
     },
+    /// In plain notation if some NUMERIC holds it, else with an exponent.
+    DecimalOfAnySize,
     Inet,
     Duration,
     /// Collections, tuples, vectors.
     Json,
     /// Tuples and user-defined types, of which no bytes mean that every field is null.
     JsonFields,
+    /// The same as CQL literals.
+    Literal,
+    /// [`Form::JsonFields`] as CQL literals.
+    LiteralFields,
+    /// The profile's loader cannot take any value of the type.
+    Unsupported(&'static str),
     /// A type without values.
     Empty,
 }
@@ -140,7 +170,14 @@ impl Form {
     /// True if a value of no bytes is an ordinary one.
     #[inline]
     pub(super) fn takes_empty(self) -> bool {
-        matches!(self, Self::Text { .. } | Self::Blob { .. } | Self::JsonFields)
+        matches!(
+            self,
+            Self::Text { .. }
+                | Self::Blob { .. }
+                | Self::JsonFields
+                | Self::LiteralFields
+                | Self::Unsupported(_)
+        )
     }
 }
 
@@ -186,10 +223,9 @@ fn put_non_finite(
 ) -> Written {
     let text = non_finite_text(value);
     if finite_only {
-        return Err(Cause::new(format!(
-            "{}, which only a column of type STRING holds",
-            String::from_utf8_lossy(text)
-        )));
+        let words =
+            format!("{}, which only a column of type STRING holds", String::from_utf8_lossy(text));
+        return Err(Cause::of(RefusalKind::NonFinite, words));
     }
     notes.non_finite();
     out.slice(text);
@@ -239,9 +275,12 @@ pub(super) fn put_scalar_here(
             let millis = millis(bytes)?;
             match form {
                 TimestampForm::Datetime if !is_common_millis(millis) => {
-                    return Err(Cause::new(format!(
-                        "timestamp {millis} ms lies outside the years 0001 to 9999; a column of type INT8 holds it"
-                    )));
+                    return Err(Cause::of(
+                        RefusalKind::OutOfRange,
+                        format!(
+                            "timestamp {millis} ms lies outside the years 0001 to 9999; a column of type INT8 holds it"
+                        ),
+                    ));
                 }
                 TimestampForm::Datetime | TimestampForm::DatetimeAnyYear => {
                     tables.put_millis(out, millis, b' ');
@@ -256,9 +295,12 @@ pub(super) fn put_scalar_here(
         Form::Date { common_only } => {
             let day = day(bytes)?;
             if common_only && !is_common_day(day) {
-                return Err(Cause::new(format!(
-                    "date {day} days from 1970 lies outside the years 0001 to 9999; a column of type STRING holds it"
-                )));
+                return Err(Cause::of(
+                    RefusalKind::OutOfRange,
+                    format!(
+                        "date {day} days from 1970 lies outside the years 0001 to 9999; a column of type STRING holds it"
+                    ),
+                ));
             }
             tables.put_day(out, day);
         }
@@ -298,6 +340,32 @@ fn put_rarer_scalar(
             notes.number(size);
             Ok(())
         })?,
+        Form::DecimalOfAnySize => {
+            let mut fits = true;
+            let mut check = |size: NumberSize| {
+                fits = NumberLimit::SomeNumeric.check(size).is_ok();
+                if fits {
+                    notes.number(size);
+                    return Ok(());
+                }
+                Err(Cause::new(String::new()))
+            };
+            let plain = put_decimal(out, bytes, true, &mut check);
+            if fits {
+                return plain;
+            }
+            put_decimal(out, bytes, false, |size| {
+                notes.number(size);
+                Ok(())
+            })?;
+        }
+        Form::BooleanWord => match fixed::<1>(bytes, "boolean")? {
+            [0] => out.array(b"False"),
+            [_] => out.array(b"True"),
+        },
+        Form::Unsupported(words) => {
+            return Err(Cause::of(RefusalKind::UnsupportedType, words));
+        }
         Form::Inet => put_inet(out, bytes)?,
         Form::Duration => put_duration(out, bytes)?,
         Form::Empty => return Err(Cause::new("a value of the type without values has bytes")),
@@ -321,7 +389,7 @@ fn put_limited_varint(
         let (surplus, kept) = bytes.split_at_checked(bytes.len() - 8).unwrap_or((bytes, &[]));
         let same_sign = kept.first().is_some_and(|b| b & 0x80 == filling & 0x80);
         if !same_sign || surplus.iter().any(|&b| b != filling) {
-            return Err(Cause::new("a number that INT8 does not hold"));
+            return Err(Cause::of(RefusalKind::NumberTooLarge, "a number that INT8 does not hold"));
         }
     }
     put_varint(out, bytes, |size| {

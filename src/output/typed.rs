@@ -7,7 +7,8 @@ use super::format::{Builder, Field, RecordFormat, Source};
 use super::metadata::{CellFact, TimeStyle, Times};
 use super::options::{FormatOptions, Profile};
 use super::parquet::{ColumnarFormat, ColumnarWriter};
-use super::record::{Refusal, cells_of};
+use super::record::cells_of;
+use super::refusal::Refusal;
 use super::scalar::Cause;
 use super::stats::{Count, RecordStats};
 use crate::error::Result;
@@ -65,7 +66,7 @@ impl Refused {
     /// What the caller of a writer sees of it.
     pub(super) fn into_refusal(self) -> (Refusal, Count) {
         let Fault { cause, count } = self.fault;
-        (Refusal { column: self.column, cause: cause.into_words(), key: None }, count)
+        (Refusal { column: self.column, kind: None, cause: cause.into_words(), key: None }, count)
     }
 }
 
@@ -270,7 +271,9 @@ pub(super) fn typed_format(table: &TableMetadata, options: &FormatOptions) -> Re
             let target = Builder::new(table, &target)?.with_keys(keys).build()?;
             TypedFormat::Items(Box::new(ItemFormat::new(table, target, options)?))
         }
-        Profile::Dms | Profile::Csv | Profile::Jsonl => return Ok(format),
+        Profile::Dms | Profile::Csv | Profile::Jsonl | Profile::Cqlsh | Profile::Datalake => {
+            return Ok(format);
+        }
     };
     let columns = match &typed {
         TypedFormat::Items(items) => items.columns(),

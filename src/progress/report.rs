@@ -1,5 +1,7 @@
 //! `report.json`: what a run read, what became of it, and what it did not read.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::counters::{Books, NotRead};
@@ -48,6 +50,9 @@ pub struct TableReport {
     /// Its books.
     #[serde(flatten)]
     pub books: Books,
+    /// Rows that the profile cannot carry, by what was in them; they are among `rowsQuarantined`, but for partitions without rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// What came of the commit log of a node that was laid over its SSTables.
@@ -180,7 +185,7 @@ mod tests {
             bytes_read: 10,
             ..Books::default()
         };
-        TableReport { keyspace: "ks".into(), table: name.into(), books }
+        TableReport { keyspace: "ks".into(), table: name.into(), books, refused: BTreeMap::new() }
     }
 
     #[test]

@@ -82,14 +82,13 @@ impl TableLines {
     ) -> Result<Self> {
         let mut options = options.clone();
         options.profile = match profile {
-            SequenceProfile::Dms | SequenceProfile::Datalake => Profile::Dms,
+            SequenceProfile::Dms => Profile::Dms,
+            SequenceProfile::Datalake => Profile::Datalake,
             SequenceProfile::Jsonl => Profile::Jsonl,
         };
         let mut format = options.of_table(table, now)?;
-        if profile == SequenceProfile::Datalake {
-            format.null_token = Some("NULL".to_owned());
-            format.composite_keys = false;
-        }
+        // They are written here, as they are known here.
+        format.operation = false;
         let exact_times = format.metadata != MetadataMode::None || format.expires_column.is_some();
         let format = Arc::new(RecordFormat::new(table, &format)?);
         let mut header = b"Op,cp_ts".to_vec();

@@ -91,7 +91,8 @@ impl Tables {
         kept: Vec<(String, KeptTable)>,
     ) -> Result<Self> {
         let record_profile = match profile {
-            SequenceProfile::Dms | SequenceProfile::Datalake => crate::output::Profile::Dms,
+            SequenceProfile::Dms => crate::output::Profile::Dms,
+            SequenceProfile::Datalake => crate::output::Profile::Datalake,
             SequenceProfile::Jsonl => crate::output::Profile::Jsonl,
         };
         let options = match run {

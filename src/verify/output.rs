@@ -82,7 +82,9 @@ impl Content {
         let form = match profile {
             Profile::DdbJson => Form::Items,
             Profile::Parquet => Form::Parquet,
-            Profile::Dms | Profile::Csv | Profile::Jsonl => Form::Text,
+            Profile::Dms | Profile::Csv | Profile::Jsonl | Profile::Cqlsh | Profile::Datalake => {
+                Form::Text
+            }
         };
         Self {
             form,

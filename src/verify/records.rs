@@ -20,11 +20,12 @@ impl RecordSplitter {
     /// That of a profile.
     pub fn of(profile: Profile) -> Self {
         match profile {
-            Profile::Dms => Self { quotes: true, header: false },
-            Profile::Csv => Self { quotes: true, header: true },
             // Lines are told apart in `ddb-json` as in `jsonl`; its digests are not those of its lines.
             Profile::Jsonl | Profile::DdbJson | Profile::Parquet => {
                 Self { quotes: false, header: false }
+            }
+            Profile::Dms | Profile::Csv | Profile::Cqlsh | Profile::Datalake => {
+                Self { quotes: true, header: profile.has_header() }
             }
         }
     }

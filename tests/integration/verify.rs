@@ -665,7 +665,13 @@ fn verify_against(data: &Path, output: &Path, code: i32) -> String {
 fn every_corpus_is_what_its_output_says() {
     for line in LEGACY_LINES.into_iter().chain(LINES).chain([BTI_LINE]) {
         let data = repository("testdata").join(line).join("data");
-        for (profile, metadata) in [("dms", "row"), ("csv", "none"), ("jsonl", "cell")] {
+        for (profile, metadata) in [
+            ("dms", "row"),
+            ("csv", "none"),
+            ("jsonl", "cell"),
+            ("cqlsh", "none"),
+            ("datalake", "cell"),
+        ] {
             let directory = tempfile::tempdir().unwrap();
             let output = directory.path().join("out");
             let mut command = cassport(["extract", "--file-size=64KiB", "--rename=id=ident"]);
@@ -684,7 +690,7 @@ fn every_corpus_is_what_its_output_says() {
 fn an_output_with_a_missing_altered_or_further_file_is_told() {
     let directory = tempfile::tempdir().unwrap();
     small_data(&directory.path().join("data"));
-    for profile in ["dms", "csv", "jsonl"] {
+    for profile in ["dms", "csv", "jsonl", "cqlsh", "datalake"] {
         let output = extracted(directory.path(), profile);
         let folder = output.join("storage/lz4");
         let mut files: Vec<_> =

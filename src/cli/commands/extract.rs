@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use crate::cli::loaders::Look;
 use crate::cli::report::{Ending, words, written};
 use crate::cli::{ExitCode, Ui};
 use crate::error::{Error, Result};
-use crate::extract::{ExtractOptions, OutputTarget, run as extract};
+use crate::extract::{ExtractOptions, run as extract};
 
 /// Extracts, and says what was written, what was skipped, and what to do next.
 pub fn run(options: &ExtractOptions, ui: &Ui) -> Result<ExitCode> {
@@ -17,13 +18,16 @@ pub fn run(options: &ExtractOptions, ui: &Ui) -> Result<ExitCode> {
     ui.close();
     ui.say(&words(&Ending {
         output: &options.output,
-        profile: options.records.profile,
-        metadata: options.records.metadata,
+        look: Look {
+            profile: options.records.profile,
+            metadata: options.records.metadata,
+            compression: options.records.compression,
+        },
         tables: &tables,
         report: &outcome.report,
         elapsed: started.elapsed(),
         already_complete: outcome.already_complete,
-        sealed: matches!(options.output, OutputTarget::Store(_)),
+        sealed: outcome.manifest.as_deref().is_some_and(|manifest| manifest.agents == 1),
     }));
     if !outcome.report.balanced {
         return Err(Error::Bug(format!(

@@ -2,7 +2,8 @@
 
 use crate::cli::args::SealArgs;
 use crate::cli::config::SealTarget;
-use crate::cli::report::{Written, amount, next};
+use crate::cli::loaders::{Look, Written, next};
+use crate::cli::report::amount;
 use crate::cli::{ExitCode, Ui};
 use crate::error::{Error, Result};
 use crate::extract::{SealOptions, SealOutcome, dms_target, seal};
@@ -63,22 +64,14 @@ fn words(outcome: &SealOutcome, run: &RunInfo, location: &Location) -> Result<St
             )
         },
     ));
-    let tables: Vec<Written> = complete
-        .tables
-        .iter()
-        .map(|table| Written {
-            keyspace: table.keyspace.clone(),
-            table: table.table.clone(),
-            rows: table.rows,
-            files: table.files,
-            bytes: table.bytes,
-        })
-        .collect();
+    let tables: Vec<Written> = outcome.tables.iter().map(Written::of_all).collect();
     let metadata = match run.metadata.as_str() {
         "row" => MetadataMode::Row,
         "cell" => MetadataMode::Cell,
         _ => MetadataMode::None,
     };
-    next(complete.profile.parse()?, metadata, &tables, location, &mut lines);
+    let look =
+        Look { profile: run.profile.parse()?, metadata, compression: run.compression.parse()? };
+    next(look, &tables, location, &mut lines);
     Ok(lines.join("\n"))
 }

@@ -193,7 +193,7 @@ impl Text {
     fn column(&mut self, name: &str, len: f64, present: f64) {
         let name = float(name.len() as u64);
         let (frame, null) = match self.profile {
-            Profile::Dms => (1.0, 2.0),
+            Profile::Dms | Profile::Cqlsh | Profile::Datalake => (1.0, 2.0),
             Profile::Csv => (1.0, 0.0),
             // Quotes, colon, comma and blanks; half of the values have quotes of their own.
             Profile::Jsonl => (name + 7.0, 4.0),

@@ -35,6 +35,8 @@ impl Target<'_> {
         match self.table.job.format.profile() {
             Profile::Dms => self.dms(&mut found)?,
             Profile::Csv => self.csv(&mut found),
+            Profile::Cqlsh => self.cqlsh(&mut found),
+            Profile::Datalake => self.datalake(&mut found),
             Profile::Jsonl | Profile::DdbJson | Profile::Parquet => {}
         }
         self.any(&mut found);
@@ -43,7 +45,7 @@ impl Target<'_> {
         Ok(found.0)
     }
 
-    fn metadata(&self) -> &TableMetadata {
+    pub(super) fn metadata(&self) -> &TableMetadata {
         &self.table.job.table
     }
 
@@ -77,17 +79,6 @@ impl Target<'_> {
         if !table.statics.is_empty() && !self.table.job.format.separate_static_only() {
             let what = "static columns are repeated in every row of their partition, so a change of one is a change of all";
             found.table(FindingKind::Changed, "static-columns", what, None);
-        }
-    }
-
-    fn csv(&self, found: &mut Found) {
-        if self.table.job.format.separate_static_only() {
-            let what = "partitions without rows have files of their own (STATIC…), which are loaded by themselves";
-            found.table(FindingKind::Changed, "static-only-partitions", what, None);
-        }
-        if self.metadata().counter && self.metadata != MetadataMode::None {
-            let what = "a counter table cannot be loaded with write times or TTLs";
-            found.table(FindingKind::Refused, "counter-metadata", what, Some("--metadata none"));
         }
     }
 
@@ -238,7 +229,7 @@ impl Target<'_> {
         found.column(FindingKind::Possible, "value-may-not-fit", &column.name, what, hint);
     }
 
-    fn type_in_table(&self, column: &OutputColumn) -> Option<&CqlType> {
+    pub(super) fn type_in_table(&self, column: &OutputColumn) -> Option<&CqlType> {
         let name = column.source.as_deref()?;
         let table = self.metadata();
         let mut all = table
@@ -286,10 +277,16 @@ impl Target<'_> {
 }
 
 /// Findings as they are made.
-struct Found(Vec<Finding>);
+pub(super) struct Found(Vec<Finding>);
 
 impl Found {
-    fn table(&mut self, kind: FindingKind, code: &'static str, what: &str, hint: Option<&str>) {
+    pub(super) fn table(
+        &mut self,
+        kind: FindingKind,
+        code: &'static str,
+        what: &str,
+        hint: Option<&str>,
+    ) {
         self.whole(kind, code, what.to_owned(), hint.map(str::to_owned));
     }
 
@@ -297,7 +294,7 @@ impl Found {
         self.0.push(Finding { kind, code, column: None, what, hint });
     }
 
-    fn column(
+    pub(super) fn column(
         &mut self,
         kind: FindingKind,
         code: &'static str,
