@@ -181,6 +181,7 @@ fn not_read(report: &Report, lines: &mut Vec<String>) {
         (counts.paxos, "partitions of the Paxos state"),
         (counts.unflushed_segments, "commit-log segments newer than the SSTables"),
         (counts.indexes, "index tables"),
+        (counts.index_components, "files of attached indexes"),
         (counts.views, "materialized views"),
         (counts.unknown_table_ids, "tables that the schema does not have"),
     ]

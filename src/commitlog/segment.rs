@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | no marker, or a marker of zeros | wait | the end |
 //! | checksum of the marker | wait | 2.1: the end (what stands behind is of the life before); zeros behind it: the end, with a notice; else damage, and nothing behind is read |
-//! | section ends behind the file | wait | plain: its entries as far as they go, then damage; else damage |
+//! | section ends behind the file (a copy: wait, also if it is final) | wait | plain: its entries as far as they go, then damage; else damage |
 //! | entry: length or its checksum | wait, unless it is synced | damage; on with the next section |
 //! | entry: checksum of the mutation | wait, unless it is synced | damage; on with the next entry |
 //! | section does not decompress or decrypt | wait, if it is the last and not synced | damage; on with the next section |
@@ -281,6 +281,9 @@ impl SegmentReader {
             }
             let words = format!("the section at offset {at} is said to end at {end}");
             return Ok(self.rest(DecodeErrorKind::Invalid(words), file_len));
+        }
+        if end > file_len && bound.may_grow {
+            return Ok(Look::Wait(WaitFor::Rewrite));
         }
         if end > file_len && !bound.is_final {
             return Ok(Look::Wait(WaitFor::Data));

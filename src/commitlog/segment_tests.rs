@@ -200,7 +200,7 @@ fn nothing_is_read_that_is_not_synced() {
             [all[1].clone(), waits(WaitFor::Data)]
         );
         // A copy of a live node of which only so much can be trusted.
-        let bound = Bound { synced, marked: false, is_final: true };
+        let bound = Bound { synced, marked: false, is_final: true, may_grow: false };
         let found = steps(&mut file.open(), bound);
         assert_eq!(found.len(), 2);
         assert!(matches!(&found[1], Seen::End(Some(words)) if words.contains("synced")));

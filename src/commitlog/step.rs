@@ -17,22 +17,30 @@ pub struct Bound {
     /// Nothing is written to the segment any more: the index says `COMPLETED`, the file is from an archive or from
     /// `cdc_raw` of 3.8 to 3.11, Cassandra has given up its own name for it, or it is a copy of a stopped node.
     pub is_final: bool,
+    /// The file is a copy that somebody may still be making: a section that ends behind it is waited for.
+    pub may_grow: bool,
 }
 
 impl Bound {
     /// All of a segment that is not written to any more.
     pub const fn whole() -> Self {
-        Self { synced: u64::MAX, marked: true, is_final: true }
+        Self { synced: u64::MAX, marked: true, is_final: true, may_grow: false }
+    }
+
+    /// All of a copy of a segment that Cassandra does not write to any more. `is_final`: nobody seems to be making the copy any
+    /// more either, so that it ends where it seems to end.
+    pub const fn copied(is_final: bool) -> Self {
+        Self { synced: 0, marked: true, is_final, may_grow: true }
     }
 
     /// What is synced of a segment that is being written.
     pub const fn synced(offset: u64) -> Self {
-        Self { synced: offset, marked: false, is_final: false }
+        Self { synced: offset, marked: false, is_final: false, may_grow: false }
     }
 
     /// All that has a marker in a segment that is being written, of which `synced` is known to be synced (0: nothing is).
     pub const fn marked(synced: u64) -> Self {
-        Self { synced, marked: true, is_final: false }
+        Self { synced, marked: true, is_final: false, may_grow: false }
     }
 
     /// True if what ends at `end` may be read.

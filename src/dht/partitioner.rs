@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use md5::{Digest, Md5};
 
 use super::{Token, murmur3_token};
+use crate::cql::{CqlType, compare_values};
+use crate::io::ByteReader;
 
 /// A partitioner by its class (`IPartitioner`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +17,9 @@ pub enum Partitioner {
     Random,
     /// `ByteOrderedPartitioner`.
     ByteOrdered,
-    /// `LocalPartitioner`: ordered by a type; system tables and index tables.
-    Local,
+    /// `LocalPartitioner`: ordered by the type of the key, here that of each of its columns, or none where they are not known; the
+    /// batch log and index tables.
+    Local(Vec<CqlType>),
     /// Another class, whose order is not known.
     Other(String),
 }
@@ -28,7 +31,7 @@ impl Partitioner {
             "Murmur3Partitioner" => Self::Murmur3,
             "RandomPartitioner" => Self::Random,
             "ByteOrderedPartitioner" => Self::ByteOrdered,
-            "LocalPartitioner" => Self::Local,
+            "LocalPartitioner" => Self::Local(Vec::new()),
             _ => Self::Other(class.to_owned()),
         }
     }
@@ -39,19 +42,31 @@ impl Partitioner {
             Self::Murmur3 => "Murmur3Partitioner",
             Self::Random => "RandomPartitioner",
             Self::ByteOrdered => "ByteOrderedPartitioner",
-            Self::Local => "LocalPartitioner",
+            Self::Local(_) => "LocalPartitioner",
             Self::Other(class) => class.rsplit('.').next().unwrap_or(class),
+        }
+    }
+
+    /// This partitioner for a table whose partition key has columns of these types.
+    pub fn of_key(&self, types: impl IntoIterator<Item = CqlType>) -> Self {
+        match self {
+            Self::Local(_) => Self::Local(types.into_iter().collect()),
+            other => other.clone(),
         }
     }
 
     /// True if partitions stand in the order of [`Partitioner::token`], so that a table can be divided by tokens.
     pub fn has_token_order(&self) -> bool {
-        matches!(self, Self::Murmur3 | Self::Random | Self::ByteOrdered)
+        match self {
+            Self::Murmur3 | Self::Random | Self::ByteOrdered => true,
+            Self::Local(types) => !types.is_empty(),
+            Self::Other(_) => false,
+        }
     }
 
     /// The place of a key in the ring, as 64 bits that have the order of the partitioner's tokens: of RandomPartitioner the upper
-    /// 64 of 127 bits, of ByteOrderedPartitioner the first 8 bytes. Keys that share one are ordered by their bytes; the others
-    /// have no order that is known, and all keys have the same token.
+    /// 64 of 127 bits, of ByteOrderedPartitioner the first 8 bytes. Keys that share one are ordered by their bytes. Of the others all
+    /// keys have the same token; those of LocalPartitioner are ordered by [`Partitioner::compare`].
     pub fn token(&self, key: &[u8]) -> Token {
         match self {
             Self::Murmur3 => murmur3_token(key),
@@ -59,7 +74,7 @@ impl Partitioner {
             Self::Random if key.is_empty() => Token::MIN,
             Self::Random => upper_bits(random_token(key)),
             Self::ByteOrdered => first_bytes(key),
-            Self::Local | Self::Other(_) => Token(0),
+            Self::Local(_) | Self::Other(_) => Token(0),
         }
     }
 
@@ -80,19 +95,46 @@ impl Partitioner {
                 let number = u64::from_str_radix(&padded, 16).ok().filter(|_| digits)?;
                 Some(in_order(number))
             }
-            Self::Local | Self::Other(_) => None,
+            Self::Local(_) | Self::Other(_) => None,
         }
     }
 
-    /// The order of two partition keys: by token, then by unsigned bytes. None where it is not known.
+    /// The order of two partition keys: by token (of LocalPartitioner by type), then by unsigned bytes. None where it is not
+    /// known.
     pub fn compare(&self, a: &[u8], b: &[u8]) -> Option<Ordering> {
         match self {
             Self::Murmur3 => Some((murmur3_token(a), a).cmp(&(murmur3_token(b), b))),
             Self::Random => Some((random_token(a), a).cmp(&(random_token(b), b))),
             Self::ByteOrdered => Some(a.cmp(b)),
-            Self::Local | Self::Other(_) => None,
+            Self::Local(types) => match types.as_slice() {
+                [] => None,
+                [one] => Some(compare_values(one, a, b).then_with(|| a.cmp(b))),
+                many => Some(compare_composites(many, a, b).then_with(|| a.cmp(b))),
+            },
+            Self::Other(_) => None,
         }
     }
+}
+
+/// `CompositeType.compare`, of keys of several columns. What is cut short comes first.
+fn compare_composites(types: &[CqlType], a: &[u8], b: &[u8]) -> Ordering {
+    let (mut a, mut b) = (ByteReader::new(a), ByteReader::new(b));
+    for cql_type in types {
+        let next = |r: &mut ByteReader<'_>| {
+            let value = r.read_bytes16("component of a partition key").ok().map(<[u8]>::to_vec);
+            // The byte that ends it.
+            r.read_u8("end of a component").ok();
+            value
+        };
+        let order = match (next(&mut a), next(&mut b)) {
+            (Some(a), Some(b)) => compare_values(cql_type, &a, &b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+    Ordering::Equal
 }
 
 /// Tokens of RandomPartitioner are at most 2^127.
@@ -142,7 +184,7 @@ mod tests {
             }
             assert_eq!(partitioner.token(b""), Token::MIN, "{partitioner:?}");
         }
-        assert_eq!(Partitioner::Local.token(b"x"), Token(0));
+        assert_eq!(Partitioner::Local(Vec::new()).token(b"x"), Token(0));
     }
 
     #[test]
@@ -163,7 +205,7 @@ mod tests {
             assert_eq!(bytes.parse_token(wrong), None, "{wrong}");
         }
         assert_eq!(Partitioner::Murmur3.parse_token("-7"), Some(Token(-7)));
-        assert_eq!(Partitioner::Local.parse_token("7"), None);
+        assert_eq!(Partitioner::Local(vec![CqlType::Int]).parse_token("7"), None);
     }
 
     #[test]
@@ -182,5 +224,28 @@ mod tests {
         assert_eq!(by("RandomPartitioner", b"key", b"key"), Some(Ordering::Equal));
         assert_eq!(by("LocalPartitioner", b"a", b"b"), None);
         assert_eq!(by("com.example.Mine", b"a", b"b"), None);
+    }
+
+    #[test]
+    fn local_partitions_have_the_order_of_the_type_of_their_key() {
+        let local = Partitioner::from_class("org.apache.cassandra.dht.LocalPartitioner");
+        assert!(!local.has_token_order());
+        let of_int = local.of_key([CqlType::Int]);
+        assert!(of_int.has_token_order() && of_int.token(b"\0\0\0\x01") == of_int.token(b""));
+        let less = Some(Ordering::Less);
+        assert_eq!(of_int.compare(&(-1_i32).to_be_bytes(), &1_i32.to_be_bytes()), less);
+        let of_two = local.of_key([CqlType::Int, CqlType::Text]);
+        let key = |number: i32, text: &str| {
+            let len = u8::try_from(text.len()).unwrap();
+            [&[0, 4][..], &number.to_be_bytes(), &[0, 0, len], text.as_bytes(), &[0]].concat()
+        };
+        assert_eq!(of_two.compare(&key(-1, "z"), &key(1, "a")), less);
+        assert_eq!(of_two.compare(&key(1, "a"), &key(1, "b")), less);
+        assert_eq!(of_two.compare(&key(1, "a"), &key(1, "a")), Some(Ordering::Equal));
+        assert_eq!(of_two.compare(&key(1, "a")[..6], &key(1, "a")), less);
+        // Equal as numbers, and not the same keys.
+        let of_decimal = local.of_key([CqlType::Decimal]);
+        assert_eq!(of_decimal.compare(&[0, 0, 0, 0, 1], &[0, 0, 0, 1, 10]), less);
+        assert_eq!(Partitioner::Murmur3.of_key([CqlType::Int]), Partitioner::Murmur3);
     }
 }

@@ -43,6 +43,7 @@ impl Source {
             unflushed_segments: segments.iter().filter(|path| may_hold_more(path, flushed)).count()
                 as u64,
             indexes: self.dirs.tables.iter().map(|dir| dir.index_folders).sum(),
+            index_components: self.dirs.tables.iter().map(index_components).sum(),
             views: excluded("view"),
             unknown_table_ids: selection.orphans.len() as u64,
         }
@@ -74,6 +75,12 @@ impl Source {
             .map(partitions_in)
             .sum()
     }
+}
+
+/// Components of its SSTables that hold an index.
+fn index_components(dir: &TableDir) -> u64 {
+    let components = dir.sstables.iter().flat_map(|sstable| &sstable.components);
+    components.filter(|component| matches!(component, Component::SecondaryIndex(_))).count() as u64
 }
 
 /// Partitions of all SSTables; one for each SSTable that does not say how many it has.

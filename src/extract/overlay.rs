@@ -120,13 +120,18 @@ pub(super) fn read_overlays(
     if log.directories.is_empty() {
         return Ok(None);
     }
-    if source.partitioner != Partitioner::Murmur3 {
+    // Cassandra's own tables, of which the log of a node has most to say: nobody migrates them.
+    let is_local = |plan: &&TablePlan| {
+        plan.job.readers.iter().any(|reader| matches!(reader.partitioner(), Partitioner::Local(_)))
+    };
+    if let Some(plan) = tables.iter().find(is_local) {
         return Err(Error::Usage {
             what: format!(
-                "--commitlog-dir puts mutations in the order of Murmur3Partitioner, the cluster's is {}",
+                "{}: its partitions are ordered by LocalPartitioner, and --commitlog-dir puts mutations in the order of {}",
+                plan.job.name,
                 source.partitioner.name()
             ),
-            hint: Some("nodetool flush or a snapshot, and extract without it".into()),
+            hint: Some("extract it by itself, without --commitlog-dir".into()),
         });
     }
     let by_node = by_node(source, &log.directories)?;
@@ -293,6 +298,7 @@ impl NodeLog<'_> {
                     options.input.read_mode,
                     options.now,
                 )?,
+                partitioner: &source.partitioner,
                 schema_persisted: &schema,
                 memory,
                 directory: &directory,

@@ -256,7 +256,8 @@ fn several_nodes(source: &Source, share: &Share) -> Option<String> {
     })
 }
 
-/// Splits are ranges of tokens, and all nodes of a cluster have one partitioner.
+/// Splits are ranges of tokens, and all nodes of a cluster have one partitioner; but for tables that Cassandra itself keeps for
+/// a node, which are one split.
 fn check_partitioner(
     reader: &SstableReader,
     of_cluster: &Partitioner,
@@ -264,14 +265,15 @@ fn check_partitioner(
 ) -> Result<()> {
     let words = match reader.partitioner() {
         found if found == of_cluster => return Ok(()),
+        found @ Partitioner::Local(_) if found.has_token_order() => return Ok(()),
         found if found.has_token_order() => format!(
             "its partitioner is {}, that of the cluster {}: Cassandra does not read it either",
             found.name(),
             of_cluster.name()
         ),
         found => format!(
-            "its partitions are ordered by {}, as those of Cassandra's own tables and indexes can be: they cannot be divided by \
-             tokens; `cat` shows them",
+            "its partitions are ordered by {}, which is none of Cassandra's own partitioners: they cannot be divided by tokens; `cat` \
+             shows them",
             found.name()
         ),
     };

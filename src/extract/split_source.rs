@@ -1,5 +1,7 @@
 //! What a split merges: SSTables, and the overlay where there is one.
 
+use std::cmp::Ordering;
+
 use crate::dht::Token;
 use crate::error::{Error, Result};
 use crate::overlay::OverlaySource;
@@ -54,6 +56,10 @@ impl PartitionSource for SplitSource {
 
     fn key(&self) -> &[u8] {
         of_both!(self, source => source.key())
+    }
+
+    fn compare_key(&self, other: &[u8]) -> Ordering {
+        of_both!(self, source => source.compare_key(other))
     }
 
     fn begin(&mut self) -> Result<()> {

@@ -48,6 +48,13 @@ impl Compressor {
             "ZstdCompressor" => Self::Zstd,
             "ZstdDictionaryCompressor" => Self::ZstdDictionary,
             "NoopCompressor" => Self::Noop,
+            // `EncryptingLZ4Compressor` and the like, of DataStax Enterprise.
+            name if name.to_ascii_lowercase().contains("encrypt") => {
+                return Err(DecodeErrorKind::Unsupported(format!(
+                    "encrypted by the class {class:?} of a fork of Cassandra, which alone reads it: have it rewrite the table without \
+                     encryption (ALTER TABLE, then nodetool upgradesstables -a)"
+                )));
+            }
             _ => {
                 return Err(DecodeErrorKind::Unsupported(format!(
                     "compressed by the class {class:?}, which is not one of Cassandra's own compressors"
@@ -199,4 +206,25 @@ fn lz4(payload: &[u8], expected: usize, out: &mut [u8]) -> Result<usize, DecodeE
 #[cold]
 fn failed(error: &dyn std::error::Error) -> DecodeErrorKind {
     DecodeErrorKind::Decompress { reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_that_cannot_be_read_are_refused_in_their_own_words() {
+        assert_eq!(Compressor::parse("LZ4Compressor").unwrap(), Compressor::Lz4);
+        let own = "org.apache.cassandra.io.compress.ZstdCompressor";
+        assert_eq!(Compressor::parse(own).unwrap(), Compressor::Zstd);
+        for (class, words) in [
+            ("EncryptingLZ4Compressor", "have it rewrite the table without encryption"),
+            ("com.datastax.bdp.cassandra.crypto.Encryptor", "of a fork of Cassandra"),
+            ("com.example.BrotliCompressor", "not one of Cassandra's own"),
+        ] {
+            let error = Compressor::parse(class).unwrap_err();
+            let DecodeErrorKind::Unsupported(text) = &error else { panic!("{error:?}") };
+            assert!(text.contains(words) && text.contains(class), "{text}");
+        }
+    }
 }

@@ -39,7 +39,9 @@ pub struct PartitionMerge<S> {
 
 fn before<S: PartitionSource>(sources: &[S], a: u32, b: u32) -> bool {
     match (sources.get(a as usize), sources.get(b as usize)) {
-        (Some(x), Some(y)) => (x.token(), x.key()) < (y.token(), y.key()),
+        (Some(x), Some(y)) => {
+            x.token().cmp(&y.token()).then_with(|| x.compare_key(y.key())).is_lt()
+        }
         _ => a < b,
     }
 }

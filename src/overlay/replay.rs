@@ -13,7 +13,7 @@ use crate::commitlog::{
     Bound, CommitLogPosition, EncryptionKeys, MutationDecoder, MutationError, MutationPeek,
     SegmentDamage, SegmentName, SegmentReader, SegmentStep, SystemChange,
 };
-use crate::dht::Token;
+use crate::dht::{Partitioner, Token};
 use crate::error::{Error, Result};
 use crate::schema::{TableId, TableMetadata};
 
@@ -58,6 +58,8 @@ pub struct ReplayOptions<'a> {
     pub known: &'a dyn Fn(TableId) -> Option<Arc<TableMetadata>>,
     /// The truncations that the node's SSTables record (`system.local.truncated_at`).
     pub truncated_at: &'a BTreeMap<TableId, CommitLogPosition>,
+    /// Partitioner of the cluster, one whose order is known.
+    pub partitioner: &'a Partitioner,
     /// What of the log the SSTables of the node's schema tables have, by table id.
     pub schema_persisted: &'a BTreeMap<TableId, PersistedPositions>,
     /// Bytes of updates to hold in memory.
@@ -482,11 +484,12 @@ impl Replayer<'_> {
                 *updates += 1;
             }
             let table = u32::try_from(number).unwrap_or(u32::MAX);
-            let bytes = self.sorter.add(table, end, update)?;
+            let token = self.options.partitioner.token(&update.key);
+            let bytes = self.sorter.add(table, token, end, update)?;
             let weights = self.overlay.weights.get_mut(number);
             if let Some(weights) = weights {
                 weights.resize(BUCKETS, 0);
-                if let Some(weight) = weights.get_mut(bucket(update.token())) {
+                if let Some(weight) = weights.get_mut(bucket(token)) {
                     *weight += bytes as u64;
                 }
             }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::super::large::{PartitionMemory, SplitMemory};
 use super::super::source::OverlaySource;
 use super::*;
-use crate::dht::{Token, TokenRange};
+use crate::dht::{Partitioner, Token, TokenRange};
 use crate::merge::TieBreak;
 use crate::rows::{PartitionSource, Unfiltered};
 use crate::schema::parse_schema;
@@ -80,6 +80,7 @@ struct Log {
     dir: tempfile::TempDir,
     tables: Vec<OverlayTable>,
     truncated_at: BTreeMap<TableId, CommitLogPosition>,
+    partitioner: Partitioner,
     schema_persisted: BTreeMap<TableId, PersistedPositions>,
     memory: usize,
     skip_damage: bool,
@@ -95,6 +96,7 @@ impl Log {
             dir: tempfile::tempdir().unwrap(),
             tables: tables.iter().map(wanted).collect(),
             truncated_at: BTreeMap::new(),
+            partitioner: Partitioner::Murmur3,
             schema_persisted: BTreeMap::new(),
             memory: 1 << 20,
             skip_damage: false,
@@ -117,6 +119,7 @@ impl Log {
                 keys: &EncryptionKeys::none(),
                 known: &|id| known.get(&id).cloned(),
                 truncated_at: &self.truncated_at,
+                partitioner: &self.partitioner,
                 schema_persisted: &self.schema_persisted,
                 memory: self.memory,
                 directory: self.dir.path(),
@@ -394,4 +397,28 @@ fn tables_are_cut_where_the_log_has_enough_bytes_whatever_the_memory() {
     assert!(overlay.borders(0, 10).len() as u64 > bytes / 10 - 100);
     log.memory = 3_000;
     assert_eq!(log.replay().unwrap().borders(0, bytes / 4), borders);
+}
+
+#[test]
+fn partitions_come_in_the_order_of_the_partitioner() {
+    let mut log = Log::new(&[1]);
+    // Some of the same first eight bytes, which are one token of ByteOrderedPartitioner.
+    let key = |i: u32| {
+        [&b"12345678"[..8 * (i as usize % 2)], &i.wrapping_mul(2_654_435_761).to_be_bytes()]
+            .concat()
+    };
+    let keys: Vec<Vec<u8>> = (0..200).map(key).collect();
+    log.segment(1, &[keys.iter().map(|key| mutation(1, key, 1, b"v")).collect()]);
+    for partitioner in [Partitioner::Murmur3, Partitioner::Random, Partitioner::ByteOrdered] {
+        log.partitioner = partitioner.clone();
+        let overlay = log.replay().unwrap();
+        let found = rows_in(&overlay, 0, TokenRange::ALL);
+        let mut expected = keys.clone();
+        expected.sort_by(|a, b| partitioner.compare(a, b).unwrap());
+        assert!(found.iter().map(|(key, ..)| key).eq(&expected), "{partitioner:?}");
+        let middle = partitioner.token(&expected[100]);
+        let upper = rows_in(&overlay, 0, TokenRange { start: middle, end: Token::MAX });
+        let above = expected.iter().filter(|key| partitioner.token(key) > middle);
+        assert!(upper.iter().map(|(key, ..)| key).eq(above), "{partitioner:?}");
+    }
 }

@@ -80,11 +80,11 @@ impl Arena {
     pub(super) fn push(
         &mut self,
         table: u32,
+        token: Token,
         position: CommitLogPosition,
         update: &PartitionUpdate,
     ) -> usize {
         let start = self.bytes.len();
-        let token = update.token();
         self.bytes.extend([0; LEN]);
         self.bytes.extend(table.to_be_bytes());
         self.bytes.extend(token.0.to_be_bytes());

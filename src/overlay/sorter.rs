@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::commitlog::CommitLogPosition;
+use crate::dht::Token;
 use crate::error::Result;
 use crate::rows::PartitionUpdate;
 
@@ -35,10 +36,11 @@ impl UpdateSorter {
         }
     }
 
-    /// Takes an update of the table numbered `table`; how many bytes it is.
+    /// Takes an update of the table numbered `table`, of a key with this token; how many bytes it is.
     pub(super) fn add(
         &mut self,
         table: u32,
+        token: Token,
         position: CommitLogPosition,
         update: &PartitionUpdate,
     ) -> Result<usize> {
@@ -46,7 +48,7 @@ impl UpdateSorter {
         if !self.arena.is_empty() && self.arena.memory() + update.memory() > self.budget / 2 {
             self.spill()?;
         }
-        Ok(self.arena.push(table, position, update))
+        Ok(self.arena.push(table, token, position, update))
     }
 
     fn spill(&mut self) -> Result<()> {

@@ -31,8 +31,9 @@ pub struct OverlaySource {
     combiner: UpdateCombiner,
     memory: SourceMemory,
     log: std::path::PathBuf,
-    /// The partition at hand.
+    /// The partition at hand, and its token.
     partition: UpdateSource,
+    token: Token,
 }
 
 impl OverlaySource {
@@ -57,6 +58,7 @@ impl OverlaySource {
             memory: SourceMemory::new(memory),
             log: overlay.directory().to_path_buf(),
             partition: UpdateSource::new(Vec::new())?,
+            token: Token(0),
         };
         source.load()?;
         Ok(source)
@@ -73,10 +75,11 @@ impl OverlaySource {
             else {
                 return Ok(());
             };
-            let key = entry.key.to_vec();
+            let (key, token) = (entry.key.to_vec(), entry.token);
             let update = self.partition_of(&key)?;
             if let Some(update) = update.filter(|update| !update.is_empty()) {
                 self.partition = UpdateSource::new(vec![update])?;
+                self.token = token;
                 return Ok(());
             }
         }
@@ -157,7 +160,7 @@ impl PartitionSource for OverlaySource {
     }
 
     fn token(&self) -> Token {
-        self.partition.token()
+        self.token
     }
 
     fn key(&self) -> &[u8] {

@@ -99,6 +99,8 @@ counters! {
         unflushed_segments,
         /// Secondary-index tables.
         indexes,
+        /// Files of indexes that are attached to SSTables (SASI, SAI).
+        index_components,
         /// Materialized views.
         views,
         /// Table folders that the schema does not have.

@@ -1,5 +1,7 @@
 //! What a merge reads from.
 
+use std::cmp::Ordering;
+
 use super::{DeletionTime, Marker, Row, RowView};
 use crate::dht::Token;
 use crate::error::{Error, Result};
@@ -26,6 +28,10 @@ pub trait PartitionSource {
     fn token(&self) -> Token;
     /// Key of the partition at hand.
     fn key(&self) -> &[u8];
+    /// The order of the key at hand and another of the same token.
+    fn compare_key(&self, other: &[u8]) -> Ordering {
+        self.key().cmp(other)
+    }
     /// Opens the partition at hand: its deletion and its static row are there afterwards.
     fn begin(&mut self) -> Result<()>;
     /// Deletion of the open partition.

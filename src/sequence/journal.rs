@@ -14,6 +14,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::options::SequenceProfile;
+use crate::error::{Error, Result};
+use crate::progress::UnixMillis;
+use crate::store::Store;
 
 /// Folder, with its final `/`.
 pub(super) const FOLDER: &str = "_cassport/sequence/";
@@ -25,6 +28,36 @@ pub(super) const CLAIM: &str = "_cassport/sequence/claim.json";
 pub(super) const STATUS: &str = "_cassport/sequence/status.json";
 /// How far all streams are sequenced.
 pub(super) const WATERMARK: &str = "_cassport/sequence/watermark.json";
+
+/// `watermark.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct SequencedUntil {
+    /// Milliseconds since 1970.
+    pub(super) time: i64,
+}
+
+impl SequencedUntil {
+    /// The object's bytes.
+    pub(super) fn to_json(self) -> Vec<u8> {
+        format!("{{\"time\":{}}}\n", self.time).into_bytes()
+    }
+}
+
+/// Up to when the changes of the output in `store` are in the sequencer's files: none if no sequencer has ever begun.
+///
+/// What was written before it to any host that has a stream is in them. One that began and has not finished a round stands at
+/// the beginning of time.
+pub fn sequenced_until(store: &dyn Store) -> Result<Option<UnixMillis>> {
+    if store.head(SETTINGS)?.is_none() {
+        return Ok(None);
+    }
+    let Some(bytes) = store.get(WATERMARK)? else { return Ok(Some(UnixMillis(0))) };
+    let mark: SequencedUntil = serde_json::from_slice(&bytes).map_err(|error| Error::Refused {
+        what: format!("{} is not a watermark: {error}", store.location(WATERMARK)),
+        hint: Some("it is written by sequence; another program has changed it".to_owned()),
+    })?;
+    Ok(Some(UnixMillis(mark.time)))
+}
 
 /// `settings.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +118,7 @@ pub(super) fn batch_of(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::LocalStore;
 
     #[test]
     fn entries_are_named_by_their_batch() {
@@ -93,5 +127,19 @@ mod tests {
         for other in [SETTINGS, CLAIM, STATUS, WATERMARK, "_cassport/sequence/12.json"] {
             assert_eq!(batch_of(other), None);
         }
+    }
+
+    #[test]
+    fn a_sequencer_that_has_begun_and_not_finished_a_round_holds_back_the_signal() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(directory.path()).unwrap();
+        assert_eq!(sequenced_until(&store).unwrap(), None);
+        store.put(SETTINGS, b"{}").unwrap();
+        assert_eq!(sequenced_until(&store).unwrap(), Some(UnixMillis(0)));
+        store.put(WATERMARK, &SequencedUntil { time: 77 }.to_json()).unwrap();
+        assert_eq!(sequenced_until(&store).unwrap(), Some(UnixMillis(77)));
+        store.put(WATERMARK, b"77").unwrap();
+        let error = sequenced_until(&store).unwrap_err().to_string();
+        assert!(error.contains("is not a watermark"), "{error}");
     }
 }

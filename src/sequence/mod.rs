@@ -30,5 +30,6 @@ mod tables;
 #[path = "model_tests.rs"]
 mod model_tests;
 
+pub use journal::sequenced_until;
 pub use options::{SequenceOptions, SequenceProfile};
 pub use run::{SequenceOutcome, SequencedTable, run};

@@ -9,13 +9,14 @@ use serde::Deserialize;
 
 use super::batch::Batcher;
 use super::journal::{
-    BatchEntry, CLAIM, FOLDER, SETTINGS, STATUS, SequenceSettings, WATERMARK, batch_of, entry_name,
+    BatchEntry, CLAIM, FOLDER, SETTINGS, STATUS, SequenceSettings, SequencedUntil, WATERMARK,
+    batch_of, entry_name,
 };
 use super::options::{SequenceOptions, SequenceProfile};
 use super::outbox::Expected;
 use super::state::{Standing, StateStore};
 use super::tables::Tables;
-use crate::changes::{CHANGES, Watermark, parse_change_object, watermark_object};
+use crate::changes::{CHANGES, Watermark, host_of_object, parse_change_object, watermark_object};
 use crate::error::{Error, Result};
 use crate::merge::TieBreak;
 use crate::output::manifest::{FORMAT_VERSION, Manifest, read_json, tool, write_json};
@@ -294,7 +295,7 @@ impl Running<'_> {
             if shown != time
                 && let Some(time) = time
             {
-                self.store.put(WATERMARK, format!("{{\"time\":{time}}}\n").as_bytes())?;
+                self.store.put(WATERMARK, &SequencedUntil { time }.to_json())?;
                 shown = Some(time);
             }
             self.put_status(batcher, started, Phase::Sequencing, time, None)?;
@@ -321,15 +322,13 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Objects of change records that are not done, and all hosts.
+    /// Objects of change records that are not done, and all hosts that have a tail, also if it has shipped none.
     fn objects(&self, done: &BTreeSet<String>) -> Result<Objects> {
         let mut objects = Objects::default();
         for object in self.store.list(CHANGES)? {
-            if let Some(position) = parse_change_object(&object.name) {
-                objects.hosts.insert(position.host_id);
-                if !done.contains(&object.name) {
-                    objects.pending.push(object.name);
-                }
+            objects.hosts.extend(host_of_object(&object.name));
+            if parse_change_object(&object.name).is_some() && !done.contains(&object.name) {
+                objects.pending.push(object.name);
             }
         }
         Ok(objects)

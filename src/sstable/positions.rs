@@ -245,7 +245,10 @@ impl SstableReader {
     fn ask_trie<T>(&self, ask: impl FnOnce(&PartitionIndex) -> Result<T>) -> Result<Option<T>> {
         let Some(KeyIndex::Bti(index)) = &self.index else { return Ok(None) };
         // The trie has the tokens themselves, and those of these are not ours.
-        if matches!(self.partitioner(), Partitioner::Random | Partitioner::ByteOrdered) {
+        if matches!(
+            self.partitioner(),
+            Partitioner::Random | Partitioner::ByteOrdered | Partitioner::Local(_)
+        ) {
             if self.samples.get().is_none() {
                 self.sample_once()?;
             }

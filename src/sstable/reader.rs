@@ -140,8 +140,10 @@ impl SstableReader {
     }
 
     fn open_unread(descriptor: &Descriptor, table: &TableMetadata, mode: ReadMode) -> Result<Self> {
-        let statistics =
+        let mut statistics =
             Statistics::read(&descriptor.path(Component::Statistics), descriptor.version)?;
+        let key = table.partition_key.iter().map(|column| column.cql_type.clone());
+        statistics.validation.partitioner = statistics.validation.partitioner.of_key(key);
         let chunks = Arc::new(DataChunks::open(descriptor, mode)?);
         let (rows, unknown) = match &statistics.header {
             Some(header) => {

@@ -3,6 +3,7 @@
 //! A scanner opens nothing and allocates no buffer before its first partition is asked for: its place in the merge comes
 //! from the index alone. So a split over ten thousand SSTables that do not overlap holds the buffers of one at a time.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::dht::{Partitioner, Token, TokenRange};
@@ -129,9 +130,13 @@ impl SstableScanner {
 
     /// What is known after damage.
     pub fn state(&self) -> ScanState {
-        // Between two partitions the token of the next one is not known yet.
-        let first_lost =
-            if self.between { Token(self.token.0.saturating_add(1)) } else { self.token };
+        // Between two partitions the token of the next one is not known yet. All of LocalPartitioner have the same.
+        let is_local = matches!(self.reader.partitioner(), Partitioner::Local(_));
+        let first_lost = if self.between && !is_local {
+            Token(self.token.0.saturating_add(1))
+        } else {
+            self.token
+        };
         ScanState { first_lost, partition_offset: self.partition_offset }
     }
 
@@ -148,7 +153,7 @@ impl SstableScanner {
     fn check_order(&self, token: Token, key: &[u8]) -> Result<()> {
         let ascending = match self.reader.partitioner() {
             Partitioner::Murmur3 => (token, key) > (self.token, self.key.as_slice()),
-            other => other.compare(&self.key, key).is_none_or(std::cmp::Ordering::is_lt),
+            other => other.compare(&self.key, key).is_none_or(Ordering::is_lt),
         };
         if ascending {
             return Ok(());
@@ -223,6 +228,14 @@ impl PartitionSource for SstableScanner {
 
     fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    fn compare_key(&self, other: &[u8]) -> Ordering {
+        match self.reader.partitioner() {
+            local @ Partitioner::Local(_) => local.compare(&self.key, other),
+            _ => None,
+        }
+        .unwrap_or_else(|| self.key.as_slice().cmp(other))
     }
 
     fn begin(&mut self) -> Result<()> {

@@ -8,18 +8,22 @@ use crate::commitlog::{
     Bound, CdcIndex, CommitLogPosition, EncryptionKeys, SegmentReader, WaitFor,
 };
 use crate::error::Result;
+use crate::progress::clock;
 
 use super::listing::{Found, SegmentFile};
 use super::object::ChangeObject;
 use super::options::Follow;
 use super::state::SegmentState;
 
-/// From this version on a segment in `cdc_raw` is linked when it is made and has a `_cdc.idx`; before, it is moved there when
-/// it is complete (CASSANDRA-12148).
-const FIRST_VERSION_WITH_INDEX: u32 = 7;
 /// Segments in use behind one in the commit-log directory, after which nothing is written to it any more: the one after it
 /// may be in use while its own last writes end.
 const PASSED_BY: usize = 2;
+
+/// For this long an archived file has to be seen without a change before its end is believed. Until then, and behind, what
+/// is there is shipped all the same: to wait costs nothing.
+const COPIED_AFTER: Duration = Duration::from_secs(10);
+/// Or this old, by the clock of the file system: `--once` does not wait.
+const OLD_SECONDS: u64 = 60;
 
 /// How a segment stood when it was last read as far as it could be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub(super) struct Follower {
     completed: bool,
     /// It could not be opened since then.
     unreadable: Option<Instant>,
+    /// Length and time of change of an archived file, and since when they are so.
+    shape: Option<((u64, i64, i64), Instant)>,
 }
 
 impl Follower {
@@ -83,6 +89,7 @@ impl Follower {
             synced: 0,
             completed: false,
             unreadable: None,
+            shape: None,
         }
     }
 
@@ -127,13 +134,11 @@ impl Follower {
             return Ok(Bound::whole());
         }
         match self.file.found {
-            Found::Archive => Ok(Bound::whole()),
+            Found::Archive => Ok(Bound::copied(self.is_copied())),
             Found::Live if in_use_behind >= PASSED_BY => Ok(Bound::whole()),
             // Nothing says what is synced: markers are all there is.
             Found::Live => Ok(Bound::marked(0)),
-            Found::CdcRaw if self.file.name.version < FIRST_VERSION_WITH_INDEX => {
-                Ok(Bound::whole())
-            }
+            Found::CdcRaw if !self.file.has_index() => Ok(Bound::whole()),
             Found::CdcRaw => {
                 self.look_at_index()?;
                 if self.completed || self.is_given_up() {
@@ -163,6 +168,25 @@ impl Follower {
     /// Cassandra has removed its own name for the file, or the directory is a copy.
     fn is_given_up(&self) -> bool {
         std::fs::metadata(&self.file.path).is_ok_and(|found| found.nlink() == 1)
+    }
+
+    /// True if nobody seems to be copying the archived file any more: it was last written to a while ago, or is seen not to
+    /// change for as long as that.
+    fn is_copied(&mut self) -> bool {
+        let Ok(found) = std::fs::metadata(&self.file.path) else { return false };
+        let shape = (found.len(), found.mtime(), found.mtime_nsec());
+        let since = match self.shape {
+            Some((known, since)) if known == shape => since,
+            _ => self.shape.insert((shape, Instant::now())).1,
+        };
+        let age = clock::now().seconds().saturating_sub(found.mtime());
+        since.elapsed() >= COPIED_AFTER || u64::try_from(age).is_ok_and(|age| age >= OLD_SECONDS)
+    }
+
+    /// True if it is read from an archived file that may still be growing: writes may be missing at its end and not show.
+    pub(super) fn may_be_cut_off(&self) -> bool {
+        let from_there = self.reader.as_ref().is_none_or(|r| r.path() == self.file.path);
+        self.file.found == Found::Archive && from_there && self.standing != Standing::Ended
     }
 
     /// Notes how the reader answered.

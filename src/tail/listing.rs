@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Where a segment was found: what may still happen to it depends on that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Found {
-    /// In an archive directory: complete.
+    /// In an archive directory: complete, unless it is still being copied there.
     Archive,
     /// In `cdc_raw`: complete up to 3.11, followed by its `_cdc.idx` from 4.0 on.
     CdcRaw,
@@ -27,6 +27,26 @@ pub(super) struct SegmentFile {
     pub(super) path: PathBuf,
     /// Where it is.
     pub(super) found: Found,
+}
+
+/// From this version on a segment in `cdc_raw` is linked when it is made and has a `_cdc.idx`; before, it is moved there when
+/// it is complete (CASSANDRA-12148).
+const FIRST_VERSION_WITH_INDEX: u32 = 7;
+
+impl SegmentFile {
+    /// True if Cassandra says of it how far it is synced, by a `_cdc.idx`.
+    pub(super) fn has_index(&self) -> bool {
+        self.found == Found::CdcRaw && self.name.version >= FIRST_VERSION_WITH_INDEX
+    }
+
+    /// True if it is known to hold changes, and not removed by Cassandra: it is archived, or came to `cdc_raw` of 3.8 to 3.11.
+    pub(super) fn holds_changes(&self) -> bool {
+        match self.found {
+            Found::Archive => true,
+            Found::CdcRaw => !self.has_index(),
+            Found::Live => false,
+        }
+    }
 }
 
 /// The directories that are followed.

@@ -26,7 +26,7 @@ pub(super) struct SegmentState {
     pub(super) next_object: u64,
     /// Read to its end, everything shipped.
     pub(super) finished: bool,
-    /// It had a `_cdc.idx`: it holds changes, and Cassandra does not remove it by itself.
+    /// It had a `_cdc.idx`, is archived, or is in `cdc_raw` of 3.8 to 3.11: it holds changes, and Cassandra does not remove it.
     #[serde(default)]
     pub(super) indexed: bool,
     /// When it was last looked at, all of it was shipped and a later segment was in use: it may vanish.

@@ -50,6 +50,9 @@ impl Watermarks {
         let mut positions = Vec::new();
         let mut end = None;
         for follower in followers {
+            if follower.may_be_cut_off() {
+                return;
+            }
             let synced_only = MARKER_LAG_MILLIS.saturating_add(sync);
             match follower.standing {
                 Standing::Ended => {}

@@ -34,6 +34,7 @@ from compare import DEFAULT_CASSPORT, Outcome, compare, read_lines
 from differential import expected_of, seeds
 from node import LINES, Node, NodeError
 from sinks import Sink, Versity, directory
+from statements import accepted, for_changes
 from workload import SHORT_TTL, Workload
 
 CATCH_UP_SECONDS = 240
@@ -50,7 +51,9 @@ class Tail:
         ]
         if source == "cdc":
             self.command += ["--cdc-raw", str(node.directory / "cdc_raw"), "--shipped", shipped]
-        if source == "commitlog" or node.line.number < (4, 0):
+        if source == "backups":
+            self.command += ["--backups"]
+        elif source == "commitlog" or node.line.number < (4, 0):
             self.command += ["--commitlog-dir", str(node.directory / "commitlog")]
         if one_process:
             self.command += ["--profile", "jsonl"]
@@ -106,24 +109,9 @@ class Run:
         self.workloads = [Workload(seed, node.line) for seed in numbers]
 
     def execute(self, statement: str) -> bool:
-        from cassandra import AlreadyExists, InvalidRequest
-        from cassandra.protocol import ConfigurationException
-
-        if statement.startswith("CREATE TABLE"):
-            # A tombstone that Cassandra purges lets older writes live that come later; the log has both.
-            statement = re.sub(r"gc_grace_seconds = \d+", "gc_grace_seconds = 864000", statement)
-            if self.cdc:
-                statement += " AND cdc = true"
-        elif not self.renames and statement.startswith("ALTER TYPE") and "RENAME" in statement:
+        if not self.renames and statement.startswith("ALTER TYPE") and "RENAME" in statement:
             return False
-        try:
-            self.session.execute(statement)
-        except (AlreadyExists, ConfigurationException, InvalidRequest):
-            return False
-        except Exception as error:
-            error.add_note(statement)
-            raise
-        return True
+        return accepted(self.session, self.node.line, for_changes(statement, self.cdc))
 
     def setup(self) -> None:
         for workload in self.workloads:

@@ -24,6 +24,7 @@ import datadir
 from answers import Answer, ask, to_one_clock
 from compare import DEFAULT_CASSPORT, Expected, Outcome, compare, extract, extracted
 from node import LINES, Node
+from statements import accepted
 from workload import SHORT_TTL, Workload
 
 BATCH = 25
@@ -44,26 +45,7 @@ class Run:
         self.workloads = [Workload(seed, node.line) for seed in numbers]
 
     def execute(self, statement: str) -> bool:
-        """Whether the server accepted it; a refusal (an index out of a list's bounds, a type it cannot alter) is no failure."""
-        from cassandra import AlreadyExists, InvalidRequest
-        from cassandra.protocol import ConfigurationException, SyntaxException
-
-        try:
-            self.session.execute(statement)
-        except (AlreadyExists, ConfigurationException, InvalidRequest):
-            return False
-        except SyntaxException:
-            # 2.x has no words for some of what later lines do.
-            if self.node.line.number >= (3, 0):
-                raise
-            return False
-        except Exception as error:
-            if self.node.line.number < (3, 0) and "NullPointerException" in str(error):
-                # What 2.x says to a null or an empty value inside another.
-                return False
-            error.add_note(statement)
-            raise
-        return True
+        return accepted(self.session, self.node.line, statement)
 
     def play(self) -> None:
         """Runs all workloads, phase by phase, so that one flush serves them all."""

@@ -38,7 +38,8 @@ from differential import expected_of, seeds
 from jsontext import Number
 from node import LINES, Node
 from ring import Ring, Topology
-from sinks import directory
+from sinks import Sink, directory
+from statements import accepted, for_changes
 from workload import SHORT_TTL, Workload
 
 TOPOLOGY = Topology("replicas", (("dc1", "r1"),) * 3, {})
@@ -68,13 +69,7 @@ class Run:
         return max(w.phases for w in self.workloads)
 
     def execute(self, statement: str) -> bool:
-        from cassandra import AlreadyExists, InvalidRequest
-        from cassandra.protocol import ConfigurationException
-
-        statement = statement.replace("'replication_factor': 1", "'replication_factor': 3")
-        if statement.startswith("CREATE TABLE"):
-            # A tombstone that Cassandra purges lets older writes live that come later; the log has both.
-            statement = re.sub(r"gc_grace_seconds = \d+", "gc_grace_seconds = 864000", statement)
+        statement = for_changes(statement.replace("'replication_factor': 1", "'replication_factor': 3"), cdc=False)
         if altered := ALTERED.match(statement):
             column = (altered[1], altered[3])
             if altered[2] == "DROP":
@@ -82,15 +77,9 @@ class Run:
             elif column in self.dropped:
                 # Rows that nobody touches after it keep in files what was dropped.
                 return False
-        try:
-            self.session.execute(statement)
-        except (AlreadyExists, ConfigurationException, InvalidRequest):
-            return False
-        except Exception as error:
-            error.add_note(statement)
-            raise
-        self.statements += 1
-        return True
+        done = accepted(self.session, self.ring.line, statement)
+        self.statements += done
+        return done
 
     def setup(self) -> None:
         with self.ring.session() as self.session:
@@ -139,11 +128,12 @@ class Forever(dict[int, bool]):
 class Sequencer:
     """`cassport sequence` while the tails ship, started again whenever it is killed."""
 
-    def __init__(self, cassport: Path, output: Path, state: Path) -> None:
-        self.command = [str(cassport), "sequence", "--output", str(output), "--state-dir", str(state), "--flush-interval", "200ms",
+    def __init__(self, cassport: Path, output: Sink, state: Path) -> None:
+        self.command = [str(cassport), "sequence", *output.words, "--state-dir", str(state), "--flush-interval", "200ms",
                         "--flush-size", "64KiB", "--heartbeat", "500ms"]
-        self.log = open(output.parent / "sequence.log", "ab")
+        self.log = open(state.parent / "sequence.log", "ab")
         self.process: subprocess.Popen[bytes] | None = None
+        self.kills = 0
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
@@ -154,6 +144,7 @@ class Sequencer:
             raise RuntimeError(f"sequence ended with {self.process.returncode}: see {self.log.name}")
         self.process.kill()
         self.process.wait()
+        self.kills += 1
         self.start()
 
     def stop(self) -> None:
@@ -373,7 +364,7 @@ def main() -> None:
         print(f"[{time.monotonic() - began:4.0f} s] {words}", flush=True)
 
     tails: list[Tail] = []
-    ring = Ring(LINES[arguments.line], TOPOLOGY, scratch / "ring", settings)
+    ring = Ring(LINES[arguments.line], TOPOLOGY, scratch / "ring", settings, flush_schema=True)
     try:
         with ring:
             run = Run(ring, arguments.seeds)
@@ -398,7 +389,7 @@ def main() -> None:
             extract_all(cassport, ring, run.tables, dms, extract_clock, *snapshot, "--profile", "dms", *as_text(run.workloads))
             pristine = scratch / "pristine"
             shutil.copytree(output, pristine, ignore=shutil.ignore_patterns("changes"))
-            sequencer = Sequencer(cassport, output, scratch / "sequence")
+            sequencer = Sequencer(cassport, directory(output), scratch / "sequence")
             sequencer.start()
             stop = threading.Event()
             troubles: list[Exception] = []

@@ -58,19 +58,23 @@ TOPOLOGIES = {
 class Ring:
     """The nodes under one directory. Use as a context manager: leaving it kills them."""
 
-    def __init__(self, line: Line, topology: Topology, directory: Path, more: dict[str, Any] | None = None) -> None:
-        """`more`: settings of cassandra.yaml."""
+    def __init__(self, line: Line, topology: Topology, directory: Path, more: dict[str, Any] | None = None, flush_schema: bool = False) -> None:
+        """`more`: settings of cassandra.yaml. `flush_schema`: as in `Node`; for a tail that follows, which reads definitions from the disk."""
         self.line = line
         self.topology = topology
         # Whatever a node missed it stays without.
         settings = {"num_tokens": TOKENS, "hinted_handoff_enabled": False, "auto_bootstrap": False,
                     # The least that a small heap gets is too little for the statements of all keyspaces.
                     "prepared_statements_cache_size_mb": 64}
+        if line.number >= (4, 0):
+            # A node tries again to reach one that was down after half of its shortest timeout: half a minute with those of
+            # `node.py`, while one that starts waits 16 seconds for an answer to its first gossip ("Unable to gossip with any peers").
+            settings["request_timeout_in_ms"] = 4000
         if line.number >= (3, 11):
             settings["cdc_enabled"] = False
         settings |= more or {}
         self.nodes = [
-            Node(line, directory / f"node{i + 1}", dict(settings), "512m", address, 7201 + i, ADDRESSES[0], topology.places[i])
+            Node(line, directory / f"node{i + 1}", dict(settings), "512m", address, 7201 + i, ADDRESSES[0], topology.places[i], flush_schema)
             for i, address in enumerate(ADDRESSES)
         ]
 

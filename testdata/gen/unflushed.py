@@ -136,11 +136,12 @@ def main() -> None:
     parser.add_argument("--line", required=True, choices=LINES)
     parser.add_argument("--seeds", required=True, type=seeds, metavar="A..B")
     parser.add_argument("--compression", metavar="NAME", help="LZ4, Snappy or Deflate, Zstd from 4.0 on")
+    parser.add_argument("--partitioner", default="Murmur3Partitioner")
     parser.add_argument("--end", choices=("kill", "term", "copy"), default="kill")
     parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
     parser.add_argument("--keep", type=Path, metavar="DIR")
     arguments = parser.parse_args()
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"partitioner": f"org.apache.cassandra.dht.{arguments.partitioner}"}
     if arguments.compression:
         settings["commitlog_compression"] = [{"class_name": f"{arguments.compression}Compressor"}]
     scratch = Path(tempfile.mkdtemp(prefix="gen-"))

@@ -23,6 +23,7 @@ mod fixtures;
 mod killed;
 mod layers;
 mod left_out;
+mod local_partitioner;
 mod not_read;
 mod open_files;
 mod plan;

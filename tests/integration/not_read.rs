@@ -49,7 +49,7 @@ fn what_was_seen_but_not_read_is_counted() {
     let table = small_data(&root);
     let (counts, words) = not_read(&root, &[]);
     let none = serde_json::json!({"hints": 0, "batchlog": 0, "paxos": 0, "unflushedSegments": 0,
-        "indexes": 0, "views": 0, "unknownTableIds": 0});
+        "indexes": 0, "indexComponents": 0, "views": 0, "unknownTableIds": 0});
     let mut expected = none.clone();
     // The schema is that of the whole corpus.
     for name in ["views", "unknownTableIds"] {
@@ -75,6 +75,16 @@ fn what_was_seen_but_not_read_is_counted() {
     }
     let orphan = table.with_file_name("gone-00000000000011f18bcf9bc0a4d8bfe1");
     copy_tree(&table, &orphan);
+    // Of both kinds of attached indexes, and one beside an SSTable that is not there.
+    for name in [
+        "nb-1-big-SI_by_name.db",
+        "nb-1-big-SAI+aa+Meta.db",
+        "nb-1-big-SAI+aa+ix+KDTree.db",
+        "nb-99-big-SI_x.db",
+    ] {
+        std::fs::write(table.join(name), "any").unwrap();
+    }
+    expected["indexComponents"] = 3.into();
     expected["hints"] = 3.into();
     expected["batchlog"] = 5.into();
     expected["paxos"] = 29.into();
@@ -92,13 +102,15 @@ fn what_was_seen_but_not_read_is_counted() {
     segment(&root, id + 1, 60);
     expected["unflushedSegments"] = 2.into();
     let (counts, words) = not_read(&root, &only);
-    for name in ["hints", "batchlog", "paxos", "unflushedSegments", "unknownTableIds"] {
+    for name in
+        ["hints", "batchlog", "paxos", "unflushedSegments", "indexComponents", "unknownTableIds"]
+    {
         assert_eq!(counts[name], expected[name], "{name}: {counts}");
     }
     assert!(
         words.contains(
             "seen but not read: files of hints 3, partitions of the batch log 5, partitions of the Paxos state 29, \
-             commit-log segments newer than the SSTables 2"
+             commit-log segments newer than the SSTables 2, files of attached indexes 3"
         ),
         "{words}"
     );

@@ -1,6 +1,8 @@
 //! `status`: what the agents of an output said last.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::support::{cassport, repository, run, small_data};
 
@@ -70,4 +72,31 @@ fn an_agent_that_failed_says_why() {
     assert!(status(&output, &["--watch"], 0).contains(words.lines().next().unwrap()));
     // And its claim is given up.
     assert!(!output.join("_cassport/agents/000/claim.json").exists());
+}
+
+#[test]
+fn the_signal_for_cut_over_waits_for_the_sequencer_too() {
+    let output = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = output.path().join("_cassport").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let stream = "changes/00000000-0000-0000-0000-000000000007/watermark.json";
+    put(stream, "{\"segment\":1,\"offset\":2,\"time\":1700000000000}\n");
+    let wait = |since: &str| {
+        let mut command = cassport(["status", "--wait-caught-up", "--since", since, "--output"]);
+        command.arg(output.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    // Without a sequencer the stream says it all.
+    assert_eq!(wait("1700000000").wait().unwrap().code(), Some(0));
+    // One that has not written down what was shipped.
+    put("sequence/settings.json", "{}");
+    put("sequence/watermark.json", "{\"time\":1699999999999}\n");
+    let mut waiting = wait("1700000000");
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(waiting.try_wait().unwrap().is_none());
+    put("sequence/watermark.json", "{\"time\":1700000000000}\n");
+    assert_eq!(waiting.wait().unwrap().code(), Some(0));
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::extract::{Overview, overview, streams};
 use crate::output::state::Phase;
 use crate::progress::{UnixMillis, clock};
+use crate::sequence::sequenced_until;
 use crate::store::{Store, open};
 
 /// Between two looks while waiting for streams.
@@ -50,7 +51,7 @@ pub fn run(target: &SealTarget, args: &StatusArgs, ui: &Ui) -> Result<ExitCode> 
     }
 }
 
-/// Waits until all streams have passed `since` (seconds since 1970). An output without streams is an error: there is nothing
+/// Waits until all streams, and the sequencer if there is one, have passed `since` (seconds since 1970). An output without streams is an error: there is nothing
 /// that could ever catch up.
 fn wait_caught_up(store: &dyn Store, since: i64) -> Result<()> {
     let since = UnixMillis(since.saturating_mul(1000));
@@ -72,7 +73,9 @@ fn wait_caught_up(store: &dyn Store, since: i64) -> Result<()> {
                 hint: Some("give that tail --commitlog-dir beside what it has".to_owned()),
             });
         }
-        if found.iter().all(|stream| stream.has_passed(since)) {
+        let shipped = found.iter().all(|stream| stream.has_passed(since));
+        // Where there is a sequencer, what is shipped is of use when it is in its files.
+        if shipped && sequenced_until(store)?.is_none_or(|time| time >= since) {
             return Ok(());
         }
         std::thread::sleep(LOOK);

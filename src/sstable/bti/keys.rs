@@ -22,7 +22,7 @@ pub(super) fn decorated_key(partitioner: &Partitioner, key: &[u8]) -> Option<Vec
     match partitioner {
         Partitioner::Murmur3 => out.extend_from_slice(&biased(murmur3_token(key))),
         Partitioner::ByteOrdered => write_escaped(key, &mut out),
-        Partitioner::Random | Partitioner::Local | Partitioner::Other(_) => return None,
+        Partitioner::Random | Partitioner::Local(_) | Partitioner::Other(_) => return None,
     }
     out.push(NEXT_COMPONENT);
     write_escaped(key, &mut out);
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(key, [&[0x40][..], &token, b"\x40key\0\x38"].concat());
         let key = decorated_key(&Partitioner::ByteOrdered, b"0").unwrap();
         assert_eq!(key, b"\x400\0\x400\0\x38");
-        assert_eq!(decorated_key(&Partitioner::Local, b"0"), None);
+        assert_eq!(decorated_key(&Partitioner::Local(Vec::new()), b"0"), None);
     }
 
     #[test]

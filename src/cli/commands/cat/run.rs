@@ -7,7 +7,7 @@ use super::{explain, raw};
 use crate::cli::config::CatOptions;
 use crate::cli::{ExitCode, Ui};
 use crate::cql::encode_literal;
-use crate::dht::{Partitioner, Token, TokenRange};
+use crate::dht::{Token, TokenRange};
 use crate::discover::{SelectedTable, Source};
 use crate::error::{Error, Result};
 use crate::merge::{PartitionMerge, RowSink, TieBreak};
@@ -28,23 +28,21 @@ pub(super) struct Shown<'a> {
     pub(super) key: Option<Vec<u8>>,
     pub(super) rule: TieBreak,
     pub(super) now: i64,
-    pub(super) partitioner: Partitioner,
 }
 
 impl Shown<'_> {
     /// Scans of all SSTables, over the key's token if there is one.
     pub(super) fn scanners(&self) -> Result<Vec<SstableScanner>> {
-        let range = match &self.key {
-            None => TokenRange::ALL,
-            // All of it, for there are no tokens to find it by.
-            Some(_) if !self.partitioner.has_token_order() => TokenRange::ALL,
-            Some(key) => {
-                let token = self.partitioner.token(key);
-                TokenRange { start: Token(token.0.saturating_sub(1)), end: token }
-            }
-        };
         let rows = Arc::new(WorkerRows::new(Arc::new(LargeRows::new(LARGEST_ROW))));
         let scan = |reader: &Arc<SstableReader>| {
+            let range = match &self.key {
+                // All of it where there are no tokens to find it by.
+                Some(key) if reader.partitioner().has_token_order() => {
+                    let token = reader.token(key);
+                    TokenRange { start: Token(token.0.saturating_sub(1)), end: token }
+                }
+                _ => TokenRange::ALL,
+            };
             SstableScanner::new(Arc::clone(reader), range, Arc::clone(&rows), true)
         };
         self.readers.iter().map(scan).collect()
@@ -107,14 +105,7 @@ fn open<'a>(
         )?));
     }
     let key = if options.key.is_empty() { None } else { Some(partition_key(table, &options.key)?) };
-    Ok(Shown {
-        table,
-        readers,
-        key,
-        rule: source.tie_break(),
-        now: options.now,
-        partitioner: source.partitioner.clone(),
-    })
+    Ok(Shown { table, readers, key, rule: source.tie_break(), now: options.now })
 }
 
 /// Serializes the literals of a partition key.
