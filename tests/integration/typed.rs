@@ -399,7 +399,7 @@ fn parquet_holds_what_cassandra_would_answer() {
             compare_rows_by(same_in_parquet, table, &answer, &got, &mut tally);
         }
         assert_eq!(refused, expected_refused as u64, "{}", corpus.display());
-        let mut verify = cassport(["verify", "--full"]);
+        let mut verify = cassport(["verify", "--full", "--output"]);
         verify.arg(&output);
         run(verify, 0);
     }
