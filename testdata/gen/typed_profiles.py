@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import datetime
 import glob
+import itertools
 import json
 import os
 import shutil
@@ -38,6 +39,10 @@ from node import BASE, LINES, Node
 DYNAMODB_LOCAL = "2.5.4"
 MICROS_LIMIT = 9_223_372_036_854_775
 NESTED = ("list", "set", "vector", "tuple", "map", "udt")
+
+
+# What was read, what came of the comparison, and how many rows were refused.
+Results = Iterator[tuple[str, Outcome, int]]
 
 
 # -- the source ------------------------------------------------------------------------------------------------------
@@ -560,11 +565,10 @@ def refused_of(report: dict[str, Any], expected: Expected) -> int:
     return 0
 
 
-def check_parquet(cassport: Path, corpus: Path, scratch: Path, readers: dict[str, Callable[[list[str]], Any]]) -> list[tuple[str, Outcome, int]]:
+def check_parquet(cassport: Path, corpus: Path, scratch: Path, readers: dict[str, Callable[[list[str]], Any]]) -> Results:
     description, tables = expected_tables(corpus)
     output = scratch / "parquet"
     report = extract(cassport, corpus, description, tables, output, "--profile", "parquet", "--metadata", "cell")
-    results = []
     for name, read in readers.items():
         total, refused = Outcome(), 0
         for expected in tables:
@@ -579,8 +583,7 @@ def check_parquet(cassport: Path, corpus: Path, scratch: Path, readers: dict[str
             total.add(compare(wanted, got))
         if refused != report["total"]["rowsQuarantined"]:
             total.different.append(f"{refused} rows cannot be carried, {report['total']['rowsQuarantined']} were refused")
-        results.append((f"parquet, {name}", total, refused))
-    return results
+        yield f"parquet, {name}", total, refused
 
 
 def spark_rows(expected: Expected, table: SparkRows) -> list[dict[str, Any]]:
@@ -596,15 +599,14 @@ def spark_rows(expected: Expected, table: SparkRows) -> list[dict[str, Any]]:
     return rows
 
 
-def check_items(cassport: Path, corpus: Path, scratch: Path, client: Any) -> list[tuple[str, Outcome, int]]:
+def check_items(cassport: Path, corpus: Path, scratch: Path, client: Any) -> Results:
     description, tables = expected_tables(corpus)
-    results = []
-    for name, words, read in (
+    for number, (name, words, read) in enumerate((
         ("native", ("--ddb-shape", "native"), from_attribute),
         ("native, composite keys", ("--ddb-keys", "composite"), from_attribute),
         ("dms", ("--ddb-shape", "dms"), from_text),
-    ):
-        output = scratch / f"items-{len(results)}"
+    )):
+        output = scratch / f"items-{number}"
         report = extract(cassport, corpus, description, tables, output, "--profile", "ddb-json", "--metadata", "cell", *words)
         total, missing = Outcome(), 0
         for expected in tables:
@@ -621,8 +623,7 @@ def check_items(cassport: Path, corpus: Path, scratch: Path, client: Any) -> lis
             for counter, number in table["counters"].items():
                 if number:
                     counters[counter] = counters.get(counter, 0) + number
-        results.append((f"ddb-json {name} ({json.dumps(counters)})", total, missing))
-    return results
+        yield f"ddb-json {name} ({json.dumps(counters)})", total, missing
 
 
 def main() -> None:
@@ -650,9 +651,9 @@ def main() -> None:
         with dynamodb_local(scratch) if "dynamodb" in wanted else contextlib.nullcontext() as client:
             for corpus in corpora:
                 place = Path(tempfile.mkdtemp(dir=scratch))
-                results = check_parquet(arguments.cassport, corpus, place, readers) if readers else []
-                results += check_items(arguments.cassport, corpus, place, client) if client else []
-                for what, outcome, refused in results:
+                results = [check_parquet(arguments.cassport, corpus, place, readers)] if readers else []
+                results += [check_items(arguments.cassport, corpus, place, client)] if client else []
+                for what, outcome, refused in itertools.chain(*results):
                     for text in outcome.different[:40]:
                         print(f"  {text}")
                     print(f"{corpus.name}: {what}: {outcome.rows} rows and {outcome.cells} cells compared, {len(outcome.different)} different, "

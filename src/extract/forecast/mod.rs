@@ -12,6 +12,7 @@ mod objects;
 mod run;
 mod size;
 mod target;
+mod typed_target;
 
 pub use cost::{Cost, Price, PriceItem, Priced, Requests};
 pub use model::{

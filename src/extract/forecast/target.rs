@@ -35,7 +35,9 @@ impl Target<'_> {
         match self.table.job.format.profile() {
             Profile::Dms => self.dms(&mut found)?,
             Profile::Csv => self.csv(&mut found),
-            Profile::Jsonl | Profile::DdbJson | Profile::Parquet => {}
+            Profile::DdbJson => self.items(&mut found)?,
+            Profile::Parquet => self.columnar(&mut found),
+            Profile::Jsonl => {}
         }
         self.any(&mut found);
         found.0.sort();
@@ -91,7 +93,7 @@ impl Target<'_> {
         }
     }
 
-    fn dms(&self, found: &mut Found) -> Result<()> {
+    pub(super) fn dms(&self, found: &mut Found) -> Result<()> {
         let table = self.metadata();
         let columns = self.table.job.format.columns();
         let none = crate::output::ColumnStats::default();
@@ -133,17 +135,7 @@ impl Target<'_> {
                 );
             }
         }
-        for column in self.table.job.format.columns() {
-            if column.kind == OutputKind::CompositeKey {
-                let of = if column.name == crate::output::names::SORT_KEY_COLUMN {
-                    "the clustering as one text that sorts as its values do, ascending"
-                } else {
-                    "the partition key as one text"
-                };
-                let what = format!("a column more: {of}, for DynamoDB's key");
-                found.column(FindingKind::Changed, "generated-key", &column.name, what, None);
-            }
-        }
+        self.generated_keys(found);
         let made = write_dms_files(std::slice::from_ref(dms), &DmsTarget::default())?;
         for warning in made.warnings {
             let name = self.metadata().qualified_name();
@@ -157,6 +149,21 @@ impl Target<'_> {
             });
         }
         Ok(())
+    }
+
+    /// The columns that are keys of DynamoDB in place of the table's own.
+    pub(super) fn generated_keys(&self, found: &mut Found) {
+        for column in self.table.job.format.columns() {
+            if column.kind == OutputKind::CompositeKey {
+                let of = if column.name == crate::output::names::SORT_KEY_COLUMN {
+                    "the clustering as one text that sorts as its values do, ascending"
+                } else {
+                    "the partition key as one text"
+                };
+                let what = format!("a column more: {of}, for DynamoDB's key");
+                found.column(FindingKind::Changed, "generated-key", &column.name, what, None);
+            }
+        }
     }
 
     /// What DynamoDB gets for a type through DMS, and which values do not fit.
@@ -238,7 +245,7 @@ impl Target<'_> {
         found.column(FindingKind::Possible, "value-may-not-fit", &column.name, what, hint);
     }
 
-    fn type_in_table(&self, column: &OutputColumn) -> Option<&CqlType> {
+    pub(super) fn type_in_table(&self, column: &OutputColumn) -> Option<&CqlType> {
         let name = column.source.as_deref()?;
         let table = self.metadata();
         let mut all = table
@@ -251,7 +258,7 @@ impl Target<'_> {
     }
 
     /// Keys and items against what DynamoDB allows.
-    fn sizes(&self, dms: &DmsTable, found: &mut Found) {
+    pub(super) fn sizes(&self, dms: &DmsTable, found: &mut Found) {
         let generated = |name: &str| dms.columns.iter().any(|column| column.name == name);
         let longest = self.facts.keys.longest;
         if longest > MAX_PARTITION_KEY_BYTES {
@@ -260,7 +267,9 @@ impl Target<'_> {
         }
         let longest = self.facts.longest_clustering;
         if longest > MAX_SORT_KEY_BYTES {
-            found.key("sort-key-size", longest, MAX_SORT_KEY_BYTES, true);
+            let kept = generated(crate::output::names::SORT_KEY_COLUMN)
+                || self.metadata().clustering.is_empty();
+            found.key("sort-key-size", longest, MAX_SORT_KEY_BYTES, kept);
         }
         let Some((above, at_most)) = self.facts.largest_partition else { return };
         let bytes = at_most
@@ -286,7 +295,7 @@ impl Target<'_> {
 }
 
 /// Findings as they are made.
-struct Found(Vec<Finding>);
+pub(super) struct Found(Vec<Finding>);
 
 impl Found {
     fn table(&mut self, kind: FindingKind, code: &'static str, what: &str, hint: Option<&str>) {
@@ -297,7 +306,7 @@ impl Found {
         self.0.push(Finding { kind, code, column: None, what, hint });
     }
 
-    fn column(
+    pub(super) fn column(
         &mut self,
         kind: FindingKind,
         code: &'static str,

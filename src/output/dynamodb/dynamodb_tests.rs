@@ -220,7 +220,7 @@ fn shape_dms_has_the_attributes_that_dms_makes() {
     assert_eq!(
         lines(&items),
         concat!(
-            r#"{"Item":{"pk":{"S":"5"},"ck":{"N":"10"},"at":{"S":"1970-01-01 00:00:00.000"},"b":{"S":"ab"},"l":{"S":"[1,2]"},"#,
+            r#"{"Item":{"pk":{"S":"5"},"ck":{"N":"10"},"c_at":{"S":"1970-01-01 00:00:00.000"},"b":{"S":"ab"},"l":{"S":"[1,2]"},"#,
             r#""n":{"N":"0.5"},"t":{"BOOL":true},"c_value":{"S":"7"},"cp_sk":{"S":"8000000A"}}}"#,
             "\n"
         )
