@@ -7,6 +7,7 @@ use super::compression::Compression;
 use super::csv::{CsvStyle, put_name};
 use super::dates::DateTables;
 use super::dms::GeneratedKeys;
+use super::dynamodb::DdbShape;
 use super::json::{JsonStyle, JsonWriter};
 use super::literal::unsupported_by_cqlsh;
 use super::metadata::{CellFact, TimeStyle};
@@ -199,6 +200,14 @@ impl RecordFormat {
     /// The profile.
     pub fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// What items look like, if the profile is `ddb-json`.
+    pub fn ddb_shape(&self) -> Option<DdbShape> {
+        match self.typed.as_deref()? {
+            TypedFormat::Items(items) => Some(items.shape),
+            TypedFormat::Columnar(_) => None,
+        }
     }
 
     /// How the files are compressed.

@@ -1039,4 +1039,4 @@ fn write_row_fact(
 
 #[cfg(test)]
 #[path = "record_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -8,7 +8,7 @@ use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, TableMetadata};
 
 const NOW: i64 = 1_700_000_000;
 
-fn table(
+pub(in crate::output) fn table(
     partition: &[(&str, CqlType)],
     clustering: &[(&str, CqlType)],
     statics: &[(&str, CqlType)],
@@ -49,7 +49,7 @@ fn table(
 
 /// A row and its bytes, with some behind as a decoder leaves them.
 #[derive(Default)]
-struct Built {
+pub(in crate::output) struct Built {
     row: Row,
     data: Vec<u8>,
 }
@@ -61,7 +61,7 @@ impl Built {
         Span { start, len: u32::try_from(bytes.len()).unwrap() }
     }
 
-    fn clustering(mut self, bytes: &[u8]) -> Self {
+    pub(in crate::output) fn clustering(mut self, bytes: &[u8]) -> Self {
         let span = self.span(bytes);
         self.row.clustering.push(ClusteringValue::Value(span));
         self
@@ -74,11 +74,17 @@ impl Built {
         self
     }
 
-    fn cell(self, table: &TableMetadata, name: &str, value: &[u8]) -> Self {
+    pub(in crate::output) fn cell(self, table: &TableMetadata, name: &str, value: &[u8]) -> Self {
         self.timed(table, name, &[], value, (1, NO_TTL, 0))
     }
 
-    fn element(self, table: &TableMetadata, name: &str, path: &[u8], value: &[u8]) -> Self {
+    pub(in crate::output) fn element(
+        self,
+        table: &TableMetadata,
+        name: &str,
+        path: &[u8],
+        value: &[u8],
+    ) -> Self {
         self.timed(table, name, path, value, (1, NO_TTL, 0))
     }
 
@@ -107,7 +113,7 @@ impl Built {
         self
     }
 
-    fn view(&self) -> RowView<'_> {
+    pub(in crate::output) fn view(&self) -> RowView<'_> {
         RowView { row: &self.row, data: &self.data }
     }
 }

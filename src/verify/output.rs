@@ -16,7 +16,7 @@ use crate::progress::Events;
 use crate::store::Store;
 
 use super::records::RecordSplitter;
-use super::sum::ContentSum;
+use super::sum::{ContentSum, Summed};
 use super::text::ObjectText;
 
 /// How an output is verified.
@@ -311,15 +311,10 @@ pub(super) fn look_at(
         ));
     }
     looked.causes.extend(text.damage().map(str::to_owned));
-    let (rows, digest) = match records.finish() {
-        // Of what has no digest of its own the bytes are known to be those that were written.
-        Ok((rows, digest)) => (rows, digest.unwrap_or(file.digest)),
-        Err(cause) => {
-            looked.content = Some((0, RecordDigest::default()));
-            looked.causes.push(cause);
-            return Ok(looked);
-        }
-    };
+    let Summed { rows, digest, fault } = records.finish();
+    looked.causes.extend(fault);
+    // Of what has no digest of its own the bytes are known to be those that were written, or a cause is told.
+    let digest = digest.unwrap_or(file.digest);
     looked.content = Some((rows, digest));
     if rows != file.rows {
         looked.causes.push(format!("{rows} rows are there, {} in the manifest", file.rows));

@@ -15,6 +15,16 @@ const TAIL: usize = 16 << 20;
 /// What a file of Parquet ends with, after the length of its footer in four bytes.
 const MAGIC: &[u8; 4] = b"PAR1";
 
+/// What a file comes to.
+#[derive(Debug)]
+pub(super) struct Summed {
+    pub(super) rows: u64,
+    /// None where the file has no text of which digests are.
+    pub(super) digest: Option<RecordDigest>,
+    /// Why it is not whole.
+    pub(super) fault: Option<String>,
+}
+
 /// What a file's bytes are summed up to.
 #[derive(Debug)]
 pub(super) enum ContentSum {
@@ -46,17 +56,25 @@ impl ContentSum {
         }
     }
 
-    /// The end: rows, and the digest where the file has one; or why it is not whole.
-    pub(super) fn finish(self) -> Result<(u64, Option<RecordDigest>), String> {
+    /// The end.
+    pub(super) fn finish(self) -> Summed {
         let (mut records, has_digest) = match self {
             Self::Text(records) => (records, true),
             Self::Items(records) => (records, false),
-            Self::Parquet(tail) => return Ok((rows_of_footer(&tail)?, None)),
+            Self::Parquet(tail) => {
+                let (rows, fault) = match rows_of_footer(&tail) {
+                    Ok(rows) => (rows, None),
+                    Err(fault) => (0, Some(fault)),
+                };
+                return Summed { rows, digest: None, fault };
+            }
         };
-        if !records.finish() {
-            return Err("it ends within a record".to_owned());
+        let whole = records.finish();
+        Summed {
+            rows: records.rows,
+            digest: has_digest.then_some(records.digest),
+            fault: (!whole).then(|| "it ends within a record".to_owned()),
         }
-        Ok((records.rows, has_digest.then_some(records.digest)))
     }
 }
 

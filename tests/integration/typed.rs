@@ -284,7 +284,10 @@ fn same_in_items(cql_type: &str, expected: &Json, got: &Json) -> bool {
     match (expected, got) {
         (Json::Number(a), Json::Text(b)) => {
             let at = |text: &String| text.parse().is_ok_and(|millis| instant(millis, 'T') == *b);
-            a == b || is_timestamp() && at(a)
+            a == b
+                || is_timestamp() && at(a)
+                // Floats out of the range of its numbers.
+                || same(cql_type, &Json::Text(a.clone()), got)
         }
         (Json::Text(a), Json::Null) => a.is_empty() && cql_type != "text" && cql_type != "ascii",
         // A set without members is absent.
@@ -304,9 +307,9 @@ fn same_in_items(cql_type: &str, expected: &Json, got: &Json) -> bool {
             });
             each && found.next().is_none()
         }
-        // A map with an empty key.
-        (Json::Object(a), Json::Text(b)) => {
-            a.iter().any(|(key, _)| key.is_empty()) && same(cql_type, expected, &Json::parse(b))
+        // A map with an empty key; keys that are nested values.
+        (Json::Object(_) | Json::Array(_), Json::Text(b)) => {
+            same(cql_type, expected, &Json::parse(b))
         }
         (Json::Text(a), Json::Text(b)) => {
             same(cql_type, expected, got)
@@ -317,16 +320,7 @@ fn same_in_items(cql_type: &str, expected: &Json, got: &Json) -> bool {
     }
 }
 
-/// Rows without those that the run refused: their number must be the one in its report.
-fn accepted(answer: Vec<Json>, refuse: impl Fn(&Json) -> bool) -> (Vec<Json>, usize) {
-    let all = answer.len();
-    let kept: Vec<Json> =
-        answer.into_iter().filter(|row| !refuse(row.get("row").unwrap())).collect();
-    let refused = all - kept.len();
-    (kept, refused)
-}
-
-/// True if the row has a timestamp that is no microseconds in 64 bits.
+/// True if the row has a timestamp that is no microseconds in 64 bits, as far as its columns say.
 fn is_beyond_micros(table: &Json, row: &Json) -> bool {
     fn holds(value: &Json) -> bool {
         match value {
@@ -334,18 +328,40 @@ fn is_beyond_micros(table: &Json, row: &Json) -> bool {
                 text.parse::<i64>().is_ok_and(|n| n.unsigned_abs() > 9_223_372_036_854_775)
             }
             Json::Array(elements) => elements.iter().any(holds),
-            Json::Object(members) => {
-                members.iter().any(|(key, value)| holds(value) || holds(&Json::Number(key.clone())))
-            }
+            Json::Object(members) => members.iter().any(|(key, value)| {
+                holds(value)
+                    || holds(&Json::Number(key.clone()))
+                    || key.starts_with(['[', '{']) && holds(&Json::parse(key))
+            }),
             _ => false,
         }
     }
     let columns = table.get("columns").unwrap().members();
     columns.iter().any(|(column, cql_type)| {
-        may_hold(cql_type.text(), &["timestamp"])
-            && !may_hold(cql_type.text(), &["bigint", "varint", "decimal"])
-            && row.get(column).is_some_and(holds)
+        may_hold(cql_type.text(), &["timestamp"]) && row.get(column).is_some_and(holds)
     })
+}
+
+/// The answer without the rows that the run refused: those that are missing among `got`, and may be.
+fn accepted(table: &Json, answer: Vec<Json>, got: &[Json]) -> (Vec<Json>, usize) {
+    let mut missing = answer.len().checked_sub(got.len()).expect("rows too many");
+    let refused = missing;
+    let mut kept: Vec<Json> = Vec::new();
+    for line in answer {
+        let row = line.get("row").unwrap();
+        let is_next = || {
+            let mut tally = Tally::default();
+            let next = got.get(kept.len()).map(std::slice::from_ref).unwrap_or_default();
+            compare_rows_by(same_in_parquet, table, std::slice::from_ref(&line), next, &mut tally);
+            tally.different.is_empty()
+        };
+        if missing > 0 && is_beyond_micros(table, row) && !is_next() {
+            missing -= 1;
+        } else {
+            kept.push(line);
+        }
+    }
+    (kept, refused)
 }
 
 /// Extracts a corpus; 1 is the code of a run that refused rows.
@@ -389,14 +405,13 @@ fn parquet_holds_what_cassandra_would_answer() {
         let refused = extract(&corpus, &description, "parquet", &[], &output);
         let mut expected_refused = 0;
         for table in description.get("tables").unwrap().elements() {
-            let (answer, out) =
-                accepted(answer(&corpus, table), |row| is_beyond_micros(table, row));
-            expected_refused += out;
             let got = parquet_rows(&output, table);
+            let (answer, out) = accepted(table, answer(&corpus, table), &got);
+            expected_refused += out;
             compare_rows_by(same_in_parquet, table, &answer, &got, &mut tally);
         }
         assert_eq!(refused, expected_refused as u64, "{}", corpus.display());
-        let mut verify = cassport(["verify", "--full"]);
+        let mut verify = cassport(["verify", "--full", "--output"]);
         verify.arg(&output);
         run(verify, 0);
     }
@@ -460,4 +475,43 @@ fn items_hold_what_cassandra_would_answer() {
         }
     }
     finish("ddb-json", &tally);
+}
+
+#[test]
+fn typed_outputs_are_verified_against_their_manifests_and_their_source() {
+    let corpus = crate::support::repository("testdata/4.0");
+    let description = described(&corpus);
+    for (profile, more) in [("parquet", "snappy"), ("ddb-json", "gzip")] {
+        let directory = tempfile::tempdir().unwrap();
+        let output = directory.path().join("out");
+        extract(&corpus, &description, profile, &["--compression", more], &output);
+        let verify = |code| {
+            let mut verify = cassport(["verify", "--full", "--output"]);
+            verify.arg(&output);
+            String::from_utf8(run(verify, code).stdout).unwrap()
+        };
+        verify(0);
+        let mut against = cassport(["verify", "--against"]);
+        against.arg(&output).arg("--data-dir").arg(corpus.join("data"));
+        run(against, 0);
+        let table = &description.get("tables").unwrap().elements()[0];
+        let text = |name: &str| table.get(name).unwrap().text();
+        let file = &files(&output, text("keyspace"), text("table"))[0];
+        let whole = std::fs::read(file).unwrap();
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 1;
+        std::fs::write(file, &damaged).unwrap();
+        assert!(verify(5).contains("CRC64NVME"), "{profile}");
+        std::fs::write(file, &whole[..whole.len() - 1]).unwrap();
+        verify(5);
+        if profile == "ddb-json" {
+            let name = format!("{}.{}", text("keyspace"), text("table"));
+            let request = output.join(format!("_cassport/{name}.import-table.json"));
+            let request = std::fs::read_to_string(request).unwrap();
+            assert!(request.contains(r#""InputCompressionType": "GZIP""#), "{request}");
+        } else {
+            let folder = output.join(text("keyspace")).join(text("table"));
+            assert!(folder.join("_SUCCESS").exists());
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod run;
 mod size;
 mod target;
 mod target_text;
+mod typed_target;
 
 pub use cost::{Cost, Price, PriceItem, Priced, Requests};
 pub use model::{

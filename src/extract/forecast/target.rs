@@ -37,7 +37,9 @@ impl Target<'_> {
             Profile::Csv => self.csv(&mut found),
             Profile::Cqlsh => self.cqlsh(&mut found),
             Profile::Datalake => self.datalake(&mut found),
-            Profile::Jsonl | Profile::DdbJson | Profile::Parquet => {}
+            Profile::DdbJson => self.items(&mut found)?,
+            Profile::Parquet => self.columnar(&mut found),
+            Profile::Jsonl => {}
         }
         self.any(&mut found);
         found.0.sort();
@@ -82,7 +84,7 @@ impl Target<'_> {
         }
     }
 
-    fn dms(&self, found: &mut Found) -> Result<()> {
+    pub(super) fn dms(&self, found: &mut Found) -> Result<()> {
         let table = self.metadata();
         let columns = self.table.job.format.columns();
         let none = crate::output::ColumnStats::default();
@@ -124,17 +126,7 @@ impl Target<'_> {
                 );
             }
         }
-        for column in self.table.job.format.columns() {
-            if column.kind == OutputKind::CompositeKey {
-                let of = if column.name == crate::output::names::SORT_KEY_COLUMN {
-                    "the clustering as one text that sorts as its values do, ascending"
-                } else {
-                    "the partition key as one text"
-                };
-                let what = format!("a column more: {of}, for DynamoDB's key");
-                found.column(FindingKind::Changed, "generated-key", &column.name, what, None);
-            }
-        }
+        self.generated_keys(found);
         let made = write_dms_files(std::slice::from_ref(dms), &DmsTarget::default())?;
         for warning in made.warnings {
             let name = self.metadata().qualified_name();
@@ -148,6 +140,21 @@ impl Target<'_> {
             });
         }
         Ok(())
+    }
+
+    /// The columns that are keys of DynamoDB in place of the table's own.
+    pub(super) fn generated_keys(&self, found: &mut Found) {
+        for column in self.table.job.format.columns() {
+            if column.kind == OutputKind::CompositeKey {
+                let of = if column.name == crate::output::names::SORT_KEY_COLUMN {
+                    "the clustering as one text that sorts as its values do, ascending"
+                } else {
+                    "the partition key as one text"
+                };
+                let what = format!("a column more: {of}, for DynamoDB's key");
+                found.column(FindingKind::Changed, "generated-key", &column.name, what, None);
+            }
+        }
     }
 
     /// What DynamoDB gets for a type through DMS, and which values do not fit.
@@ -242,7 +249,7 @@ impl Target<'_> {
     }
 
     /// Keys and items against what DynamoDB allows.
-    fn sizes(&self, dms: &DmsTable, found: &mut Found) {
+    pub(super) fn sizes(&self, dms: &DmsTable, found: &mut Found) {
         let generated = |name: &str| dms.columns.iter().any(|column| column.name == name);
         let longest = self.facts.keys.longest;
         if longest > MAX_PARTITION_KEY_BYTES {
@@ -251,7 +258,9 @@ impl Target<'_> {
         }
         let longest = self.facts.longest_clustering;
         if longest > MAX_SORT_KEY_BYTES {
-            found.key("sort-key-size", longest, MAX_SORT_KEY_BYTES, true);
+            let kept = generated(crate::output::names::SORT_KEY_COLUMN)
+                || self.metadata().clustering.is_empty();
+            found.key("sort-key-size", longest, MAX_SORT_KEY_BYTES, kept);
         }
         let Some((above, at_most)) = self.facts.largest_partition else { return };
         let bytes = at_most

@@ -41,6 +41,7 @@ pub(in crate::output) struct ItemFormat {
     /// The columns; their places are those of `attributes`.
     pub(super) target: RecordFormat,
     pub(super) attributes: Vec<Attribute>,
+    pub(in crate::output) shape: DdbShape,
 }
 
 /// Which generated keys a table's items have.
@@ -100,7 +101,7 @@ impl ItemFormat {
             DdbShape::Native => native_attributes(&target, options)?,
             DdbShape::Dms => dms_attributes(table, &target, options)?,
         };
-        Ok(Self { target, attributes })
+        Ok(Self { target, attributes, shape: options.ddb_shape })
     }
 
     /// The columns.

@@ -12,7 +12,7 @@ use crate::output::keys::{
     EMPTY_SORT_KEY, KeyWriter, PARTITION_LIMIT, SORT_LIMIT, STATIC_SORT_KEY,
 };
 use crate::output::record::cells_of;
-use crate::output::scalar::Cause;
+use crate::output::scalar::{Cause, Form};
 use crate::output::stats::{Count, Counts, RecordStats};
 use crate::output::text::Piece;
 use crate::output::typed::{Facts, Fault, Refused, TypedRecord};
@@ -104,6 +104,9 @@ impl Attributes<'_> {
             }
         }
         self.put(field, |encoder, attribute| {
+            if attribute.key != KeyRole::None {
+                check_plain_decimal(&attribute.form, value.bytes)?;
+            }
             let size = one_value(encoder, &attribute.form, &field.cql_type, value)?;
             check_key(attribute.key, size)?;
             Ok(size)
@@ -197,6 +200,20 @@ fn one_value(
         AttributeForm::Boolean => Ok(encoder.boolean(value.bytes)?),
         AttributeForm::Json => Ok(encoder.json_of(cql_type, value)?),
         AttributeForm::Binary => Ok(encoder.binary(value.bytes)),
+    }
+}
+
+/// In plain notation 1E+2 and 100 have one text, and are two keys.
+fn check_plain_decimal(form: &AttributeForm, bytes: &[u8]) -> Result<(), Fault> {
+    let negative_scale = bytes.first().is_some_and(|first| first & 0x80 != 0);
+    match form {
+        AttributeForm::Text(Form::Decimal { plain: true, .. }) if negative_scale => {
+            Err(Fault::new(
+                Count::RefusedNumbers,
+                "a decimal with a negative scale in a key: in plain notation it has the text of another one (--column-type STRING keeps them apart)",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 
