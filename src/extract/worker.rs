@@ -111,6 +111,7 @@ impl Worker<'_> {
             static_cells: 0,
             worker_rows: &self.rows,
             refused: (0, 0),
+            told_refused: 0,
             hidden: (0, 0),
             refused_static_cells: 0,
             told: 0,
@@ -262,6 +263,8 @@ struct SplitSink<'a, 'w> {
     worker_rows: &'a WorkerRows,
     /// Rows and cells that the merge handed on and the profile refused.
     refused: (u64, u64),
+    /// Rows of these of which the listener was told.
+    told_refused: u64,
     /// Rows and cells that the merge handed on and CQL does not show.
     hidden: (u64, u64),
     refused_static_cells: u64,
@@ -317,6 +320,10 @@ impl SplitSink<'_, '_> {
         let rows = self.books.records_emitted
             - std::mem::replace(&mut self.told, self.books.records_emitted);
         self.events.rows_written(&self.job.name, rows, self.writer.buffer().len() as u64);
+        let refused = self.refused.0 - std::mem::replace(&mut self.told_refused, self.refused.0);
+        if refused > 0 {
+            self.events.rows_refused(&self.job.name, refused);
+        }
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorClass, Result};
 use crate::merge::TieBreak;
 use crate::output::manifest::write_json;
 use crate::output::state::{Phase, Status};
-use crate::progress::{Events, UnixMillis, clock};
+use crate::progress::{Events, StreamStanding, UnixMillis, clock, vitals};
 use crate::store::{Store, host_name, open};
 
 use super::adopt::adopted_end;
@@ -46,6 +46,8 @@ const LIST: Duration = Duration::from_secs(1);
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// How long a segment may be there with half a header before that is called damage.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// A sign of life for each 64 KiB of a segment.
+const SIGN_SHIFT: u32 = 16;
 /// Between two watermarks, at least.
 const WATERMARK: Duration = Duration::from_secs(1);
 
@@ -73,6 +75,7 @@ enum Contents {
 /// `cancel` is the number of the signal. Errors of the source that leave other segments readable are in the report; those of
 /// the store and of the state end the run.
 pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<TailReport> {
+    let _duty = vitals::on_duty(vitals::Role::Tail);
     let now = options.now.unwrap_or_else(|| clock::now().seconds());
     let source = open_source(&options.input, now)?;
     for words in source.warnings() {
@@ -129,6 +132,7 @@ pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Re
         report: TailReport::default(),
         started: Instant::now(),
     };
+    events.ready();
     tail.follow(&wake)?;
     tail.report.held = tail.held.all().len() as u64;
     Ok(tail.report)
@@ -193,11 +197,14 @@ impl Tail<'_> {
 
     fn follow(&mut self, wake: &Wake) -> Result<()> {
         self.list()?;
+        self.look_at_space();
         let mut listed = Instant::now();
         let mut kept_house = Instant::now();
         loop {
+            vitals::sign();
             let progressed = self.pass()?;
             self.settle()?;
+            self.tell_standing();
             if self.is_stopped() || self.options.once && !progressed {
                 break;
             }
@@ -411,6 +418,7 @@ impl Tail<'_> {
         let bound = follower.bound(self.options.follow, in_use_behind)?;
         follower.state.passed = in_use_behind > 0 && follower.standing == Standing::Drained;
         let mut progressed = false;
+        let mut signed = 0;
         loop {
             let Some(reader) = &mut follower.reader else { return Ok(progressed) };
             let version = reader.descriptor().version;
@@ -451,6 +459,10 @@ impl Tail<'_> {
                     }
                     follower.offset = offset_of(end)?;
                     self.ship_if_due(follower)?;
+                    if follower.offset >> SIGN_SHIFT != signed {
+                        signed = follower.offset >> SIGN_SHIFT;
+                        vitals::sign();
+                    }
                     if self.is_stopped() {
                         return Ok(progressed);
                     }
@@ -497,6 +509,7 @@ impl Tail<'_> {
         let mut object: Option<ChangeObject> = None;
         let mut next = backup.updates.next().transpose()?;
         while let Some((origin, update)) = next {
+            vitals::sign();
             next = backup.updates.next().transpose()?;
             self.report.mutations += 1;
             let is_shipped =
@@ -718,10 +731,45 @@ impl Tail<'_> {
                 (&mut self.backups, &self.state, self.options.input.read_mode);
             self.translator.refresh(|source, tables| backups.renew(source, tables, mode, state))?;
         }
+        self.look_at_space();
+        self.save_positions()
+    }
+
+    fn look_at_space(&mut self) {
         if let Some(words) = self.space.look() {
             self.events.warning(&words);
         }
-        self.save_positions()
+        if let Some(space) = self.space.found() {
+            self.events.cdc_space(space.used, space.limit);
+        }
+    }
+
+    /// Says where the stream stands, to whoever looks on.
+    fn tell_standing(&self) {
+        let report = &self.report;
+        let mark = self.watermarks.published();
+        // A watermark of segments that are all done names none.
+        let known = || self.state.segments().last().map(|(id, state)| (id, state.offset));
+        let named = mark.filter(|mark| mark.segment > 0);
+        let position = named.map(|mark| (mark.segment, u64::from(mark.offset))).or_else(known);
+        let (segment, offset) = position.unwrap_or_default();
+        self.events.stream(&StreamStanding {
+            host_id: self.host.to_string(),
+            segment,
+            offset,
+            shipped_until_millis: mark.map(|mark| mark.time).filter(|&time| time > 0),
+            lag_seconds: None,
+            segments_followed: self.followers.len() as u64,
+            segments_shipped: report.segments,
+            mutations: report.mutations,
+            records: report.records,
+            objects: report.objects,
+            bytes_read: report.bytes_read,
+            bytes_written: report.bytes_written,
+            held: self.held.all().len() as u64,
+            damages: report.damages,
+            lost: report.lost.len() as u64,
+        });
     }
 
     /// Saves how far all segments are, also those that have shipped nothing.

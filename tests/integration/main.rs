@@ -23,6 +23,7 @@ mod killed;
 mod layers;
 mod left_out;
 mod not_read;
+mod observation;
 mod open_files;
 mod plan;
 mod runs;
