@@ -17,6 +17,7 @@ mod cli;
 mod commitlog;
 mod corpora;
 mod corrupt;
+mod deploy;
 mod dms_contract;
 mod fixtures;
 mod killed;
