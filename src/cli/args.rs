@@ -389,7 +389,7 @@ pub struct StatusArgs {
     /// Print one JSON document in place of text
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub json: bool,
-    /// Print it again at this interval until all agents are complete or one has failed
+    /// Print it again at this interval until all agents are complete or one has failed; with --listen until it is stopped
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1, default_missing_value = "5s")]
     pub watch: Option<Duration>,
     /// Wait until every change stream has passed --since, then end with 0: the signal for cut-over

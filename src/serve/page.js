@@ -88,7 +88,7 @@ function extractPart(now) {
       tile("Rows written", count(rows), perSecond(lately(p => p.rowRate), count), { graph: spark(p => p.rowRate) }),
       tile("Read", perSecond(lately(p => p.readRate), bytes), bytes(sum(tables, t => t.bytesRead)) + " of " + bytes(planned), { graph: spark(p => p.readRate) }),
       tile("Tables done", done + " of " + tables.length, bytes(sum(tables, t => t.bytesWritten)) + " of records"),
-      tile("Not written", count(refused), damages ? damages + " damages or errors" : "rows refused; no damage", { tone: refused || damages ? "bad" : "" })),
+      tile("Not written", count(refused), damages ? damages + (damages === 1 ? " damage or error" : " damages or errors") : refused ? "rows refused; no damage" : "nothing refused or damaged", { tone: refused || damages ? "bad" : "" })),
   ];
 }
 function tableRows(tables) {
@@ -99,7 +99,7 @@ function tableRows(tables) {
     const done = t.state === "Table completed";
     const tone = t.state === "Table error" ? "bad" : done ? "good" : "";
     const tag = { "Table error": "error", "Full load": "loading", "Before load": "queued", "Table completed": wrong ? "with gaps" : "done" }[t.state] || t.state;
-    const under = [count(t.rows) + " rows"];
+    const under = [count(t.rows) + (t.rows === 1 ? " row" : " rows")];
     if (t.bytesPlanned) under.push(bytes(t.bytesPlanned));
     if (t.elapsedSeconds >= 1 || done) under.push(span(t.elapsedSeconds));
     if (wrong) under.push(wrong + " not written");
@@ -208,7 +208,8 @@ function age() {
   document.body.classList.toggle("stale", gone);
   if (gone) {
     const pill = document.getElementById("state");
-    pill.textContent = last ? "no answer" : "not reached"; pill.className = "pill bad";
+    const over = last && last.command === "extract" && last.tables.length && last.tables.every(t => t.state === "Table completed");
+    pill.textContent = over ? "ended" : last ? "no answer" : "not reached"; pill.className = over ? "pill" : "pill bad";
   }
   text("age", last ? "as of " + last.updated.slice(0, 19).replace("T", " ") + " UTC" + (gone ? ", " + span(seconds) + " ago; the process has ended or is out of reach" : "") + " · version " + last.version : "");
 }

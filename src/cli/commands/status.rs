@@ -32,7 +32,8 @@ pub fn run(target: &SealTarget, args: &StatusArgs, ui: &Ui) -> Result<ExitCode> 
     }
     let store = open(&target.location, &target.s3)?;
     let shown = Arc::new(Shown::new(target.location.to_string()));
-    let _server = match args.observation.listen.filter(|_| args.watch.is_some()) {
+    let listen = args.observation.listen.filter(|_| args.watch.is_some());
+    let _server = match listen {
         None => None,
         Some(address) => Some(ui.serve(address, Arc::clone(&shown) as Arc<dyn View>)?),
     };
@@ -52,7 +53,8 @@ pub fn run(target: &SealTarget, args: &StatusArgs, ui: &Ui) -> Result<ExitCode> 
         let all = found.complete() >= usize::try_from(found.agents_wanted).unwrap_or(usize::MAX);
         let failed = found.agents.iter().any(|agent| agent.status.phase == Phase::Failed);
         match args.watch {
-            Some(interval) if !all && !failed && !args.wait_caught_up => {
+            // The page is there for as long as somebody may look at it.
+            Some(interval) if (listen.is_some() || !all && !failed) && !args.wait_caught_up => {
                 std::thread::sleep(interval);
             }
             _ => return Ok(ExitCode::COMPLETE),
