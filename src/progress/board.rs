@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::clock::{self, UnixMillis};
+use super::clock;
 use super::events::Events;
 use super::report::Quarantine;
 use super::standing::{
@@ -395,14 +395,6 @@ impl Events for Board {
 
     fn object_written(&self, location: &str) {
         self.inner.object_written(location);
-    }
-}
-
-/// Milliseconds as a time, for streams that know one.
-impl StreamStanding {
-    /// The time up to which all is shipped.
-    pub fn shipped_until(&self) -> Option<UnixMillis> {
-        self.shipped_until_millis.map(UnixMillis)
     }
 }
 

@@ -19,9 +19,9 @@ use crate::error::{Error, Result};
 use crate::progress::vitals::{TrafficCounts, traffic};
 use crate::progress::{AgentStanding, SequencedTable, Snapshot, StreamStanding, TableStanding};
 
-/// The content type of what [`render`] writes.
+/// The content type of what [`render()`] writes.
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The content type of what [`as_prometheus`] makes of it.
+/// The content type of what [`as_prometheus()`] makes of it.
 pub(super) const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 type Labels = Vec<(&'static str, String)>;

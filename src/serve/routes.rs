@@ -40,7 +40,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Refuses whom [`may_ask`] refuses, and says what a browser may do with the answer.
+/// Refuses whom [`may_ask()`] refuses, and says what a browser may do with the answer.
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
     let mut response = if may_ask(host, shared.address) {
