@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! cli        the command line
+//! serve      metrics and the status page of a running job
 //! verify     SSTables, outputs, one against the other
 //! tail       ongoing changes: segments followed, records shipped
 //! extract    plan, splits, workers, seal               sequence  change records into final rows
@@ -34,6 +35,7 @@ pub mod progress;
 pub mod rows;
 pub mod schema;
 pub mod sequence;
+pub mod serve;
 pub mod sstable;
 pub mod store;
 pub mod stored;

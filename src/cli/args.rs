@@ -13,6 +13,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::commitlog_args::CommitLogArgs;
+use super::listen_args::ListenArgs;
 use super::plan_args::PlanArgs;
 use super::sequence_args::SequenceArgs;
 use super::share_args::{NodeArg, ShareArgs};
@@ -239,6 +240,9 @@ pub struct ExtractArgs {
     /// How to run.
     #[command(flatten)]
     pub run: RunArgs,
+    /// How to look at it.
+    #[command(flatten)]
+    pub observation: ListenArgs,
 }
 
 /// Where `extract` writes, and what records look like.
@@ -397,7 +401,7 @@ pub struct StatusArgs {
     /// Print one JSON document in place of text
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub json: bool,
-    /// Print it again at this interval until all agents are complete or one has failed
+    /// Print it again at this interval until all agents are complete or one has failed; with --listen until it is stopped
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1, default_missing_value = "5s")]
     pub watch: Option<Duration>,
     /// Wait until every change stream has passed --since, then end with 0: the signal for cut-over
@@ -408,6 +412,9 @@ pub struct StatusArgs {
     /// RFC 3339 or seconds since 1970, by the clocks of the nodes.
     #[arg(long, value_name = "TIME", value_parser = parse_clock, allow_negative_numbers = true)]
     pub since: Option<i64>,
+    /// A page over the whole output.
+    #[command(flatten)]
+    pub observation: ListenArgs,
 }
 
 /// `inspect`.
@@ -590,7 +597,7 @@ pub enum OnCorruptArg {
 }
 
 /// The variable that stands for an option: `CASSPORT_DATA_DIR` for `data-dir`.
-pub(super) fn variable(long: &str) -> String {
+pub(in crate::cli) fn variable(long: &str) -> String {
     format!("CASSPORT_{}", long.replace('-', "_").to_uppercase())
 }
 

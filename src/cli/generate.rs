@@ -5,10 +5,16 @@ use std::io;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+/// What the definition of the command line does not know.
+const MORE: &str = include_str!("manual.roff");
+
+/// When the manual was last changed: of the page, not of the build, so that one version gives one page.
+const DATE: &str = "2026-11-22";
+
 /// The manual page: the tool, then each command with all its options, in one page.
 pub(super) fn manual(command: &clap::Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let whole = Man::new(command.clone());
+    let whole = Man::new(command.clone()).date(DATE).manual("User Commands");
     whole.render_title(&mut page)?;
     whole.render_name_section(&mut page)?;
     whole.render_synopsis_section(&mut page)?;
@@ -18,7 +24,9 @@ pub(super) fn manual(command: &clap::Command) -> io::Result<Vec<u8>> {
         render_command(sub, "cassport", &mut page)?;
     }
     whole.render_extra_section(&mut page)?;
-    Ok(page)
+    page.extend_from_slice(MORE.as_bytes());
+    // Two breaks in a row are a space, which mandoc would rather be told.
+    Ok(String::from_utf8_lossy(&page).replace("\n.br\n\n.br\n", "\n.sp\n").into_bytes())
 }
 
 /// A command's own sections, one level below a heading with its name.
@@ -85,6 +93,12 @@ mod tests {
             assert!(page.contains(&heading), "{heading} is not in\n{page}");
         }
         assert!(page.contains("Exit codes"), "{page}");
+        for section in ["\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "EXAMPLES", "\"SEE ALSO\""] {
+            assert_eq!(page.matches(&format!("\n.SH {section}\n")).count(), 1, "{section}");
+        }
+        for code in 0..=5 {
+            assert!(MORE.contains(&format!("\n.TP\n{code}\n")), "{code} has no meaning");
+        }
         assert!(!page.contains("\\-\\-discard"), "hidden options stay hidden");
         assert_eq!(page.matches("\n.SH NAME\n").count(), 1);
         assert_eq!(

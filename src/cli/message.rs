@@ -6,6 +6,10 @@ use std::panic::PanicHookInfo;
 use super::args::ColorWhen;
 use super::screen::{Screen, Tone};
 use crate::error::Error;
+use crate::progress::clock;
+
+const REPORT: &str =
+    "please report this message with the command line; nothing half written counts as complete";
 
 /// Labels are as wide as this, so that values stand below each other.
 const INDENT: &str = "         ";
@@ -60,6 +64,27 @@ pub(super) fn install_panic_hook() {
     }));
 }
 
+/// The same where messages are JSON.
+pub(super) fn install_json_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let words = info.payload_as_str().unwrap_or("no words");
+        let at = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(code = 101, at, hint = REPORT, "internal error: {words}");
+    }));
+}
+
+/// Prints what clap says of a command line that cannot be, as one line of JSON: nothing else speaks JSON yet.
+pub(super) fn print_usage_as_json(words: &str, code: u8) {
+    let line = serde_json::json!({
+        "timestamp": clock::now().to_string(),
+        "level": "ERROR",
+        "target": "cassport::cli",
+        "message": words.trim(),
+        "code": code,
+    });
+    Screen::new(ColorWhen::Never, false).write(&format!("{line}\n"));
+}
+
 fn render_panic(info: &PanicHookInfo<'_>, screen: &Screen) -> String {
     let words = info.payload_as_str().unwrap_or("no words");
     let place = info.location().map_or_else(String::new, |at| format!("\n  at     {at}"));
@@ -69,8 +94,7 @@ fn render_panic(info: &PanicHookInfo<'_>, screen: &Screen) -> String {
 fn bug(words: &str, place: &str, screen: &Screen) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "{} internal error: {words}{place}\n  cause  a bug in cassport {version}\n  hint   please report this message with \
-         the command line; nothing half written counts as complete\n",
+        "{} internal error: {words}{place}\n  cause  a bug in cassport {version}\n  hint   {REPORT}\n",
         screen.paint(Tone::Error, "error:"),
     )
 }

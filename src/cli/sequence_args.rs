@@ -7,6 +7,7 @@ use clap::builder::BoolishValueParser;
 
 use super::args::S3Args;
 use super::config::s3_options;
+use super::listen_args::ListenArgs;
 use super::units::{ByteSize, parse_clock, parse_duration};
 use crate::error::{Error, Result};
 use crate::merge::TieBreak;
@@ -27,6 +28,9 @@ pub struct SequenceArgs {
     /// How S3 is reached.
     #[command(flatten)]
     pub s3: S3Args,
+    /// How to look at it.
+    #[command(flatten)]
+    pub observation: ListenArgs,
 }
 
 /// How `sequence` runs.

@@ -7,11 +7,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::exit::ExitCode;
-use super::screen::Screen;
 use crate::error::{Error, Result};
 
-/// Sets `cancel` to the number of the first signal that comes.
-pub(super) fn listen(cancel: Arc<AtomicI32>, screen: Screen, quiet: bool) -> Result<()> {
+/// Sets `cancel` to the number of the first signal that comes, and says by `say` what a second one would do.
+pub(super) fn listen(
+    cancel: Arc<AtomicI32>,
+    say: impl Fn(&'static str) + Send + 'static,
+) -> Result<()> {
     let bug = |error: std::io::Error| Error::Bug(format!("cannot listen for signals: {error}"));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(bug)?;
     std::thread::Builder::new()
@@ -22,9 +24,7 @@ pub(super) fn listen(cancel: Arc<AtomicI32>, screen: Screen, quiet: bool) -> Res
                     // Nothing is lost: files appear whole or not at all, and unfinished splits are done again.
                     std::process::exit(ExitCode::signal(number).code().into());
                 }
-                if !quiet {
-                    screen.write("stopping; once more to stop at once\n");
-                }
+                say("stopping; once more to stop at once");
             }
         })
         .map(drop)
@@ -36,12 +36,11 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::cli::args::ColorWhen;
 
     #[test]
     fn a_signal_sets_the_flag() {
         let cancel = Arc::new(AtomicI32::new(0));
-        listen(Arc::clone(&cancel), Screen::new(ColorWhen::Never, false), true).unwrap();
+        listen(Arc::clone(&cancel), |_| {}).unwrap();
         signal_hook::low_level::raise(SIGTERM).unwrap();
         let start = Instant::now();
         while cancel.load(Ordering::SeqCst) == 0 && start.elapsed() < Duration::from_secs(10) {

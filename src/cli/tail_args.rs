@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::args::{InputArgs, S3Args};
 use super::commitlog_args::{KeyArgs, encryption_keys};
 use super::config::{input_options, s3_options};
+use super::listen_args::ListenArgs;
 use super::sequence_args::{LEAST_MEMORY, cdc_path, change_file_size, tie_break};
 use super::settings::{Origin, Settings};
 use super::units::{ByteSize, parse_clock, parse_duration};
@@ -36,6 +37,9 @@ pub struct TailArgs {
     /// How S3 is reached.
     #[command(flatten)]
     pub s3: S3Args,
+    /// How to look at it.
+    #[command(flatten)]
+    pub observation: ListenArgs,
 }
 
 /// Where changes come from.

@@ -1,6 +1,7 @@
 //! What a command may tell the user, and how the user stops it.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
@@ -10,9 +11,12 @@ use super::logging::{self, Loudness};
 use super::progress::Progress;
 use super::screen::Screen;
 use super::settings::Settings;
+use super::supervisor::Supervisor;
 use super::{exit, message, signals};
 use crate::error::{Error, Result};
-use crate::progress::Events;
+use crate::progress::{Board, Events};
+use crate::serve::{Server, View};
+use crate::store::host_name;
 
 /// Standard output, messages, progress and signals.
 #[derive(Debug)]
@@ -21,7 +25,16 @@ pub struct Ui {
     loudness: Loudness,
     format: LogFormat,
     progress: Arc<Progress>,
+    board: Arc<Board>,
     cancel: Arc<AtomicI32>,
+}
+
+/// As long as it lives, a job can be looked at from outside.
+#[derive(Debug)]
+pub struct Observation {
+    // In this order: the service manager hears of the end before the page goes.
+    _supervisor: Option<Supervisor>,
+    _server: Option<Server>,
 }
 
 impl Ui {
@@ -40,32 +53,56 @@ impl Ui {
         let bars = !quiet && format == LogFormat::Text;
         let screen = Screen::new(global.color, bars);
         logging::start(loudness, format, &screen);
+        if format == LogFormat::Json {
+            message::install_json_panic_hook();
+        }
         let progress = Arc::new(Progress::new(screen.clone(), quiet, global.progress_interval));
-        Self { screen, loudness, format, progress, cancel: Arc::default() }
+        let board = Arc::new(Board::new(Arc::clone(&progress) as Arc<dyn Events>));
+        Self { screen, loudness, format, progress, board, cancel: Arc::default() }
     }
 
     /// Where a job tells what it does.
     pub fn events(&self) -> Arc<dyn Events> {
-        Arc::clone(&self.progress) as Arc<dyn Events>
+        Arc::clone(&self.board) as Arc<dyn Events>
+    }
+
+    /// Lets the job be looked at: by the service manager, if there is one that wants to hear, and at `listen`. The job is
+    /// `command`, writes to `output`, and may use `memory` bytes.
+    pub fn observe(
+        &self,
+        command: &'static str,
+        output: String,
+        memory: u64,
+        listen: Option<SocketAddr>,
+    ) -> Result<Observation> {
+        self.board.introduce(command, host_name(), output, memory);
+        let server = match listen {
+            Some(address) => Some(self.serve(address, Arc::clone(&self.board) as Arc<dyn View>)?),
+            None => None,
+        };
+        let supervisor = Supervisor::start(Arc::clone(&self.board), Arc::clone(&self.cancel));
+        Ok(Observation { _supervisor: supervisor, _server: server })
+    }
+
+    /// Shows `view` at `address`, and says where that is.
+    pub fn serve(&self, address: SocketAddr, view: Arc<dyn View>) -> Result<Server> {
+        let server = Server::start(address, view)?;
+        tracing::info!(target: logging::PROGRESS, "listening on http://{}/", server.address());
+        Ok(server)
     }
 
     /// The flag that is set to the number of a signal when the user wants to stop, and 0 before. From this call on
     /// signals no longer end the process: the job has to look at the flag.
     pub fn cancel(&self) -> Result<Arc<AtomicI32>> {
-        let quiet = self.loudness == Loudness::Quiet;
-        signals::listen(Arc::clone(&self.cancel), self.screen.clone(), quiet)?;
+        let (screen, loudness, format) = (self.screen.clone(), self.loudness, self.format);
+        let say = move |words| say(&screen, loudness, format, words);
+        signals::listen(Arc::clone(&self.cancel), say)?;
         Ok(Arc::clone(&self.cancel))
     }
 
     /// Says something at the end of a run, on standard error; nothing with -q.
     pub fn say(&self, words: &str) {
-        if self.loudness == Loudness::Quiet {
-            return;
-        }
-        match self.format {
-            LogFormat::Text => self.screen.write(&format!("{}\n", words.trim_end())),
-            LogFormat::Json => tracing::info!(target: logging::PROGRESS, "{words}"),
-        }
+        say(&self.screen, self.loudness, self.format, words);
     }
 
     /// Writes data that the user asked for to standard output.
@@ -95,5 +132,16 @@ impl Ui {
                 tracing::error!(code, cause = causes.join(": "), hint, "{error}");
             }
         }
+    }
+}
+
+fn say(screen: &Screen, loudness: Loudness, format: LogFormat, words: &str) {
+    if loudness == Loudness::Quiet {
+        return;
+    }
+    let words = words.trim_end();
+    match format {
+        LogFormat::Text => screen.write(&format!("{words}\n")),
+        LogFormat::Json => tracing::info!(target: logging::PROGRESS, "{words}"),
     }
 }

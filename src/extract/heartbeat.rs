@@ -161,6 +161,14 @@ impl Events for Tally<'_> {
         self.inner.quarantined(what);
     }
 
+    fn rows_refused(&self, table: &str, rows: u64) {
+        self.inner.rows_refused(table, rows);
+    }
+
+    fn ready(&self) {
+        self.inner.ready();
+    }
+
     fn warning(&self, words: &str) {
         self.inner.warning(words);
     }

@@ -9,7 +9,7 @@ use crate::discover::{SelectedTable, Selection, Source};
 use crate::error::{DecodeError, DecodeErrorKind, Error, Result};
 use crate::io::open_files_limit;
 use crate::output::{RecordFormat, RecordOptions};
-use crate::progress::Events;
+use crate::progress::{Events, vitals};
 use crate::schema::{Schema, TableMetadata};
 use crate::sstable::{Component, SstableReader};
 
@@ -198,6 +198,7 @@ fn prepare_table(
     let mut all_borders = Vec::new();
     let mut left_out = Vec::new();
     for sstable in &selected.sstables {
+        vitals::sign();
         let descriptor = &sstable.descriptor;
         let open = match purpose {
             Purpose::Extract => SstableReader::open,

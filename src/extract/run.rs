@@ -8,7 +8,7 @@ use crate::discover::Source;
 use crate::error::{Error, ErrorClass, Result};
 use crate::output::manifest::{Manifest, TableCounters};
 use crate::output::{Compression, REFUSED, RecordWriter};
-use crate::progress::{Books, Events, Report, TableReport, Ticker};
+use crate::progress::{Books, Events, Report, TableReport, Ticker, vitals};
 use crate::sstable::{LargeRows, ReadRate, WorkerRows};
 use crate::store::{Location, Store, open};
 
@@ -42,6 +42,7 @@ pub fn run(
     events: &dyn Events,
     cancel: &Arc<AtomicI32>,
 ) -> Result<Outcome> {
+    let _duty = vitals::on_duty(vitals::Role::Extract);
     let tally = Tally::new(events);
     let events: &dyn Events = &tally;
     let mut options = options.clone();
@@ -106,6 +107,7 @@ pub fn run(
         }
         (OutputTarget::Store(_) | OutputTarget::Discard, None) => Destination::Discard,
     };
+    events.ready();
     let results: Vec<Mutex<TableResult>> = plan.tables.iter().map(|_| Mutex::default()).collect();
     let run = Running {
         options,
@@ -257,8 +259,10 @@ impl Running<'_> {
                 budget.workers.min(work.len()).max(1)
             }
         };
+        let role = vitals::role();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
+            .start_handler(move |_| vitals::join(role))
             .thread_name(|i| format!("worker-{i}"))
             .build()
             .map_err(|e| Error::Bug(format!("cannot start workers: {e}")))?;

@@ -114,6 +114,7 @@ impl Worker<'_> {
             worker_rows: &self.rows,
             refused: (0, 0),
             refused_kinds: BTreeMap::new(),
+            told_refused: 0,
             hidden: (0, 0),
             refused_static_cells: 0,
             told: 0,
@@ -267,6 +268,8 @@ struct SplitSink<'a, 'w> {
     refused: (u64, u64),
     /// Records refused, by the name of their counter.
     refused_kinds: BTreeMap<&'static str, u64>,
+    /// Rows of these of which the listener was told.
+    told_refused: u64,
     /// Rows and cells that the merge handed on and CQL does not show.
     hidden: (u64, u64),
     refused_static_cells: u64,
@@ -325,6 +328,10 @@ impl SplitSink<'_, '_> {
         let rows = self.books.records_emitted
             - std::mem::replace(&mut self.told, self.books.records_emitted);
         self.events.rows_written(&self.job.name, rows, self.writer.buffer().len() as u64);
+        let refused = self.refused.0 - std::mem::replace(&mut self.told_refused, self.refused.0);
+        if refused > 0 {
+            self.events.rows_refused(&self.job.name, refused);
+        }
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::commitlog::{
 };
 use crate::dht::{Partitioner, Token};
 use crate::error::{Error, Result};
+use crate::progress::vitals;
 use crate::schema::{TableId, TableMetadata};
 
 use super::persisted::PersistedPositions;
@@ -23,6 +24,8 @@ use super::sorter::UpdateSorter;
 
 /// Mutations between two looks at the cancel flag.
 const CHECK_EVERY: u64 = 4096;
+/// Mutations between two signs of life.
+const SIGN_EVERY: u64 = 256;
 /// Parts of the ring whose bytes are counted, for [`Overlay::borders`].
 const BUCKETS: usize = 1024;
 /// Tokens of such a part, as a shift.
@@ -327,6 +330,9 @@ impl Replayer<'_> {
                 SegmentStep::Entry { end, payload } => {
                     segment.mutations += 1;
                     segment.end = end.position;
+                    if segment.mutations.is_multiple_of(SIGN_EVERY) {
+                        vitals::sign();
+                    }
                     if !self.pending.is_empty() {
                         self.settle_damage()?;
                     }

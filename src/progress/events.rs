@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::report::Quarantine;
+use super::standing::{SequencerStanding, StreamStanding};
 
 /// One method per event; the command line draws progress from them, tests wait for them. All do nothing by default.
 ///
@@ -61,6 +62,29 @@ pub trait Events: Send + Sync {
     /// A damaged or odd file that does not stop the run.
     fn file_warning(&self, file: &Path, words: &str) {
         let _ = (file, words);
+    }
+
+    /// Rows of a table cannot be written in this profile; the first of them come by [`Events::quarantined()`] too.
+    fn rows_refused(&self, table: &str, rows: u64) {
+        let _ = (table, rows);
+    }
+
+    /// What the job needs is there: its plan is made, or its position read, and the store has answered.
+    fn ready(&self) {}
+
+    /// Where a tail stands; said in each of its rounds.
+    fn stream(&self, standing: &StreamStanding) {
+        let _ = standing;
+    }
+
+    /// What `cdc_raw` takes, and from where on Cassandra refuses writes, in bytes.
+    fn cdc_space(&self, used: u64, limit: u64) {
+        let _ = (used, limit);
+    }
+
+    /// Where the sequencer stands.
+    fn sequencer(&self, standing: &SequencerStanding) {
+        let _ = standing;
     }
 
     /// An object of the run's own (manifest, report, side file) was written.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::merge::{ClusteringOrder, TieBreak};
 use crate::output::manifest::FORMAT_VERSION;
 use crate::output::run::fingerprint;
-use crate::progress::Events;
+use crate::progress::{Events, vitals};
 use crate::schema::TableMetadata;
 use crate::store::Store;
 
@@ -75,6 +75,7 @@ impl Batcher<'_> {
             if work.bytes >= self.batch_bytes {
                 break;
             }
+            vitals::sign();
             let mut lines = Lines::open(&**self.store, object)?;
             skip(&mut lines, from)?;
             let (mut records, mut end) = (0, true);
@@ -263,6 +264,7 @@ impl Batcher<'_> {
                 refused: Vec::new(),
             };
             for ((token, key), partition) in partitions {
+                vitals::sign();
                 step.partition(token, &key, partition)?;
             }
             let (rows, refused) = (step.rows, std::mem::take(&mut step.refused));

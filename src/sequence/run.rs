@@ -23,7 +23,9 @@ use crate::output::manifest::{FORMAT_VERSION, Manifest, read_json, tool, write_j
 use crate::output::names::{AGENTS, COMPLETE, RUN, SCHEMA};
 use crate::output::run::{RunInfo, fingerprint};
 use crate::output::state::{HandOff, HandOffProof, Phase, Status};
-use crate::progress::{Events, Ticker, UnixMillis, clock};
+use crate::progress::{
+    Events, SequencedTable as TableStanding, SequencerStanding, Ticker, UnixMillis, clock, vitals,
+};
 use crate::schema::parse_schema;
 use crate::store::{Claim, PutOutcome, Store, host_name, open};
 
@@ -89,6 +91,7 @@ pub fn run(
             hint: Some("give the --output that tail writes to".to_owned()),
         });
     }
+    let _duty = vitals::on_duty(vitals::Role::Sequence);
     let store: Arc<dyn Store> = open(&options.output, &options.s3)?;
     if !wait_for_release(options, &*store, events, cancel)? {
         return Ok(SequenceOutcome { held_back: true, ..SequenceOutcome::default() });
@@ -170,6 +173,9 @@ fn wait_for_release(
                 store.location(COMPLETE)
             ));
             said = true;
+            events
+                .sequencer(&SequencerStanding { held_back: true, ..SequencerStanding::default() });
+            events.ready();
         }
         if !pause(options.flush_interval, cancel) {
             return Ok(false);
@@ -181,6 +187,7 @@ fn wait_for_release(
 fn pause(how_long: Duration, cancel: &AtomicI32) -> bool {
     let start = Instant::now();
     loop {
+        vitals::sign();
         if cancel.load(Ordering::Relaxed) != 0 {
             return false;
         }
@@ -275,6 +282,7 @@ impl Running<'_> {
         let mut hosts = self.objects(&done)?.hosts;
         self.tell_unproven(&hosts)?;
         let mut shown = None;
+        self.events.ready();
         loop {
             // What was shipped by the time that the watermarks say is in the objects that are listed after them.
             let mut time = self.shipped_until(&hosts)?;
@@ -285,7 +293,10 @@ impl Running<'_> {
                 (hosts, time) = (objects.hosts, None);
             }
             let mut pending = VecDeque::from(objects.pending.clone());
+            self.tell_standing(batcher, pending.len(), None);
             while self.batch(batcher, &mut pending)? {
+                vitals::sign();
+                self.tell_standing(batcher, pending.len(), None);
                 self.put_status(batcher, started, Phase::Sequencing, None, None)?;
             }
             if self.cancel.load(Ordering::Relaxed) != 0 {
@@ -298,6 +309,7 @@ impl Running<'_> {
                 self.store.put(WATERMARK, &SequencedUntil { time }.to_json())?;
                 shown = Some(time);
             }
+            self.tell_standing(batcher, 0, time);
             self.put_status(batcher, started, Phase::Sequencing, time, None)?;
             if self.options.once || !pause(self.options.flush_interval, self.cancel) {
                 return Ok(());
@@ -547,6 +559,32 @@ impl Running<'_> {
             }
         }
         Ok(TieBreak::From40)
+    }
+
+    /// Says where it stands, to whoever looks on.
+    fn tell_standing(&self, batcher: &Batcher<'_>, pending: usize, time: Option<i64>) {
+        let tables = batcher.tables.iter().map(|(name, entry)| {
+            let (keyspace, table) = name.split_once('.').unwrap_or(("", name));
+            TableStanding {
+                keyspace: keyspace.to_owned(),
+                table: table.to_owned(),
+                rows: entry.kept.rows,
+                held: entry.kept.held,
+                refused: entry.kept.refused,
+                stopped: entry.kept.stopped.clone(),
+            }
+        });
+        self.events.sequencer(&SequencerStanding {
+            held_back: false,
+            batches: batcher.standing.batches,
+            rows: batcher.standing.rows,
+            files: batcher.written,
+            bytes_written: batcher.bytes_written,
+            objects_pending: pending as u64,
+            written_until_millis: time,
+            lag_seconds: None,
+            tables: tables.collect(),
+        });
     }
 
     fn put_status(

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::error::{DecodeError, DecodeErrorKind, Result};
+use crate::progress::vitals;
 
 use super::compression::{ChunkScratch, DataChunks};
 use super::read_rate::ReadRate;
@@ -225,6 +226,7 @@ impl DataStream {
             self.next_chunk += 1;
             self.chunks_read += 1;
             self.rows.bytes_read.fetch_add(len as u64, Ordering::Relaxed);
+            vitals::sign();
         }
         Ok(self.end.saturating_sub(self.start) >= wanted)
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::changes::Position;
 use crate::commitlog::SegmentStep;
 use crate::error::{Error, ErrorClass, Result};
-use crate::progress::clock;
+use crate::progress::{clock, vitals};
 
 use super::backups::OpenBackup;
 use super::delivery::{Contents, offset_of};
@@ -20,6 +20,8 @@ use super::translate::Translated;
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long after a mutation was held for a new reason nothing counts as shipped: definitions are on the disk sooner.
 const HELD_PATIENCE: Duration = Duration::from_secs(60);
+/// A sign of life for each 64 KiB of a segment.
+const SIGN_SHIFT: u32 = 16;
 
 impl Tail<'_> {
     /// Goes through all segments once; false if there was nothing to read.
@@ -85,6 +87,7 @@ impl Tail<'_> {
         let bound = follower.bound(self.options.follow, in_use_behind)?;
         follower.state.passed = in_use_behind > 0 && follower.standing == Standing::Drained;
         let mut progressed = false;
+        let mut signed = 0;
         loop {
             let Some(reader) = &mut follower.reader else { return Ok(progressed) };
             let version = reader.descriptor().version;
@@ -126,6 +129,10 @@ impl Tail<'_> {
                     }
                     follower.offset = offset_of(end)?;
                     self.ship_if_due(follower)?;
+                    if follower.offset >> SIGN_SHIFT != signed {
+                        signed = follower.offset >> SIGN_SHIFT;
+                        vitals::sign();
+                    }
                     if self.is_stopped() {
                         return Ok(progressed);
                     }
@@ -172,6 +179,7 @@ impl Tail<'_> {
         let mut object: Option<ChangeObject> = None;
         let mut next = backup.updates.next().transpose()?;
         while let Some((origin, update)) = next {
+            vitals::sign();
             next = backup.updates.next().transpose()?;
             self.report.mutations += 1;
             let is_shipped =

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::merge::TieBreak;
 use crate::output::manifest::write_json;
 use crate::output::state::{Phase, Status};
-use crate::progress::{Events, UnixMillis, clock};
+use crate::progress::{Events, StreamStanding, UnixMillis, clock, vitals};
 use crate::store::{Store, host_name, open};
 
 use super::backups::Backups;
@@ -45,11 +45,13 @@ const WATERMARK: Duration = Duration::from_secs(1);
 /// `cancel` is the number of the signal. Errors of the source that leave other segments readable are in the report; those of
 /// the store and of the state end the run.
 pub fn run(options: &TailOptions, events: &dyn Events, cancel: &AtomicI32) -> Result<TailReport> {
+    let _duty = vitals::on_duty(vitals::Role::Tail);
     let mut tail = Tail::open(options, events, cancel)?;
     let (wake, words) = Wake::new(tail.dirs.paths());
     for words in &words {
         events.warning(words);
     }
+    events.ready();
     tail.follow(&wake)?;
     tail.report.held = tail.held.all().len() as u64;
     Ok(tail.report)
@@ -183,11 +185,14 @@ impl Tail<'_> {
 
     pub(super) fn follow(&mut self, wake: &Wake) -> Result<()> {
         self.list()?;
+        self.look_at_space();
         let mut kept_house = Instant::now();
         loop {
+            vitals::sign();
             self.list_if_due()?;
             let progressed = self.pass()?;
             self.settle()?;
+            self.tell_standing();
             if self.is_stopped() || self.options.once && !progressed {
                 break;
             }
@@ -257,10 +262,45 @@ impl Tail<'_> {
                 (&mut self.backups, &self.state, self.options.input.read_mode);
             self.translator.refresh(|source, tables| backups.renew(source, tables, mode, state))?;
         }
+        self.look_at_space();
+        self.save_positions()
+    }
+
+    fn look_at_space(&mut self) {
         if let Some(words) = self.space.look() {
             self.events.warning(&words);
         }
-        self.save_positions()
+        if let Some(space) = self.space.found() {
+            self.events.cdc_space(space.used, space.limit);
+        }
+    }
+
+    /// Says where the stream stands, to whoever looks on.
+    fn tell_standing(&self) {
+        let report = &self.report;
+        let mark = self.watermarks.published();
+        // A watermark of segments that are all done names none.
+        let known = || self.state.segments().last().map(|(id, state)| (id, state.offset));
+        let named = mark.filter(|mark| mark.segment > 0);
+        let position = named.map(|mark| (mark.segment, u64::from(mark.offset))).or_else(known);
+        let (segment, offset) = position.unwrap_or_default();
+        self.events.stream(&StreamStanding {
+            host_id: self.host.to_string(),
+            segment,
+            offset,
+            shipped_until_millis: mark.map(|mark| mark.time).filter(|&time| time > 0),
+            lag_seconds: None,
+            segments_followed: self.followers.len() as u64,
+            segments_shipped: report.segments,
+            mutations: report.mutations,
+            records: report.records,
+            objects: report.objects,
+            bytes_read: report.bytes_read,
+            bytes_written: report.bytes_written,
+            held: self.held.all().len() as u64,
+            damages: report.damages,
+            lost: report.lost.len() as u64,
+        });
     }
 
     /// Saves how far all segments are, also those that have shipped nothing.

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel}
 use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
+use crate::progress::vitals;
 use crate::store::{PutOutcome, Store};
 
 /// Objects that wait while one is stored: with more a stalled store would fill the memory.
@@ -32,9 +33,11 @@ impl<T: Send + 'static> Shipper<T> {
     pub(super) fn start(store: Arc<dyn Store>) -> Result<Self> {
         let (parcels, inbox) = sync_channel::<Parcel<T>>(WAITING);
         let (sender, outcomes) = channel();
+        let role = vitals::role();
         let thread = std::thread::Builder::new()
             .name("shipper".into())
             .spawn(move || {
+                vitals::join(role);
                 for parcel in inbox {
                     let outcome = put(&*store, &parcel.name, &parcel.bytes).map(|()| parcel.tag);
                     let failed = outcome.is_err();

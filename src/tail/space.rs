@@ -57,6 +57,7 @@ pub(super) struct SpaceWatch {
     total: Option<u64>,
     shipped: Shipped,
     last: Option<(Instant, u64)>,
+    found: Option<CdcSpace>,
     /// Percent that were told last.
     told: u64,
 }
@@ -72,13 +73,20 @@ impl SpaceWatch {
             total: options.cdc_total_space,
             shipped: options.shipped,
             last: None,
+            found: None,
             told: 0,
         }
+    }
+
+    /// What the last look found.
+    pub(super) fn found(&self) -> Option<CdcSpace> {
+        self.found
     }
 
     /// What there is to say now.
     pub(super) fn look(&mut self) -> Option<String> {
         let space = CdcSpace::look(self.directory.as_deref()?, self.total)?;
+        self.found = Some(space);
         let now = Instant::now();
         let grown = self.last.replace((now, space.used));
         if !space.is_worth_a_warning() {

@@ -65,6 +65,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "schema", "cql", "dht", "io",
         ],
     ),
+    ("serve", &[]),
     ("progress", &[]),
 ];
 

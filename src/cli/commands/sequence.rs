@@ -13,7 +13,9 @@ pub fn run(options: &SequenceOptions, ui: &Ui) -> Result<ExitCode> {
     let outcome = sequence(options, events.as_ref(), &cancel)?;
     ui.close();
     ui.say(&words(&outcome, options));
-    Ok(if outcome.is_whole() { ExitCode::COMPLETE } else { ExitCode::SKIPPED })
+    // Before the extract is sealed there is nothing to write yet: to be stopped then is no failure.
+    let whole = outcome.is_whole() || outcome.held_back && !options.once;
+    Ok(if whole { ExitCode::COMPLETE } else { ExitCode::SKIPPED })
 }
 
 /// What came of a run.

@@ -1,6 +1,7 @@
 //! `cassport status`.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::changes::CHANGES;
 use crate::cli::args::StatusArgs;
@@ -11,9 +12,12 @@ use crate::cli::{ExitCode, Ui};
 use crate::error::{Error, Result};
 use crate::extract::{Overview, overview, streams};
 use crate::output::state::Phase;
-use crate::progress::{UnixMillis, clock};
+use crate::progress::{
+    AgentStanding, Message, Snapshot, StreamStanding, TableStanding, UnixMillis, clock,
+};
 use crate::sequence::sequenced_until;
-use crate::store::{Store, open};
+use crate::serve::View;
+use crate::store::{Store, host_name, open};
 
 /// Between two looks while waiting for streams.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,11 +32,18 @@ pub fn run(target: &SealTarget, args: &StatusArgs, ui: &Ui) -> Result<ExitCode> 
         });
     }
     let store = open(&target.location, &target.s3)?;
+    let shown = Arc::new(Shown::new(target.location.to_string()));
+    let listen = args.observation.listen.filter(|_| args.watch.is_some());
+    let _server = match listen {
+        None => None,
+        Some(address) => Some(ui.serve(address, Arc::clone(&shown) as Arc<dyn View>)?),
+    };
     if let Some(since) = args.since.filter(|_| args.wait_caught_up) {
         wait_caught_up(&*store, since)?;
     }
     loop {
         let found = overview(&*store, clock::now())?;
+        shown.renew(&found);
         let text = if args.json {
             serde_json::to_string(&found)
                 .map_err(|error| Error::Bug(format!("the overview has no JSON: {error}")))?
@@ -43,7 +54,8 @@ pub fn run(target: &SealTarget, args: &StatusArgs, ui: &Ui) -> Result<ExitCode> 
         let all = found.complete() >= usize::try_from(found.agents_wanted).unwrap_or(usize::MAX);
         let failed = found.agents.iter().any(|agent| agent.status.phase == Phase::Failed);
         match args.watch {
-            Some(interval) if !all && !failed && !args.wait_caught_up => {
+            // The page is there for as long as somebody may look at it.
+            Some(interval) if (listen.is_some() || !all && !failed) && !args.wait_caught_up => {
                 std::thread::sleep(interval);
             }
             _ => return Ok(ExitCode::COMPLETE),
@@ -79,6 +91,100 @@ fn wait_caught_up(store: &dyn Store, since: i64) -> Result<()> {
             return Ok(());
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// The overview that was last found, for the status page.
+struct Shown {
+    began: Instant,
+    output: String,
+    last: Mutex<Option<Snapshot>>,
+}
+
+impl Shown {
+    fn new(output: String) -> Self {
+        Self { began: Instant::now(), output, last: Mutex::default() }
+    }
+
+    fn renew(&self, found: &Overview) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot(found));
+    }
+}
+
+impl View for Shown {
+    fn snapshot(&self) -> Snapshot {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let waits = last.is_none().then(|| "the output was not looked at yet".to_owned());
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: "status".to_owned(),
+            host: host_name(),
+            output: self.output.clone(),
+            elapsed_seconds: self.began.elapsed().as_secs_f64(),
+            not_ready: waits,
+            ..last.unwrap_or_else(|| Snapshot {
+                updated: clock::now().to_string(),
+                ..Snapshot::default()
+            })
+        }
+    }
+}
+
+/// All agents and tails of an output, as the page shows them.
+fn snapshot(found: &Overview) -> Snapshot {
+    let agents = found.agents.iter().map(|agent| AgentStanding {
+        agent: agent.status.agent,
+        host: agent.status.host.clone(),
+        phase: phase(agent.status.phase).to_owned(),
+        percent: agent.status.percent,
+        rows: agent.status.rows,
+        bytes_read: agent.status.bytes_read,
+        bytes_written: agent.status.bytes_written,
+        silent_seconds: agent.silent_seconds,
+        last_error: agent.status.last_error.clone(),
+    });
+    let tables = found.tables.iter().map(|table| TableStanding {
+        keyspace: table.keyspace.clone(),
+        table: table.table.clone(),
+        state: serde_json::to_value(table.state)
+            .ok()
+            .and_then(|state| state.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        percent: table.percent,
+        rows: table.rows,
+        errors: table.errors,
+        ..TableStanding::default()
+    });
+    let streams = found.streams.iter().map(|stream| {
+        let known = stream.shipped_until_millis > 0;
+        let status = stream.status.as_ref();
+        StreamStanding {
+            host_id: stream.host_id.clone(),
+            segment: stream.segment,
+            offset: stream.offset.into(),
+            shipped_until_millis: known.then_some(stream.shipped_until_millis),
+            lag_seconds: known.then_some(stream.lag_seconds),
+            records: status.map_or(0, |status| status.rows),
+            bytes_read: status.map_or(0, |status| status.bytes_read),
+            bytes_written: status.map_or(0, |status| status.bytes_written),
+            ..StreamStanding::default()
+        }
+    });
+    let said = found.streams.iter().filter_map(|stream| stream.status.as_ref());
+    let messages = said.filter_map(|status| {
+        let words = status.last_error.as_ref()?;
+        let words = format!("{}: {words}", status.host);
+        Some(Message { time: status.updated.clone(), error: true, words })
+    });
+    let messages: Vec<Message> = messages.collect();
+    Snapshot {
+        updated: clock::now().to_string(),
+        errors: messages.len() as u64,
+        agents: agents.collect(),
+        tables: tables.collect(),
+        streams: streams.collect(),
+        messages,
+        ..Snapshot::default()
     }
 }
 

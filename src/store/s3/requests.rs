@@ -16,6 +16,7 @@ use super::limits::Room;
 use super::options::{Encryption, S3Options, StorageClass};
 use super::retry::{Done, Sender};
 use crate::error::Error;
+use crate::progress::vitals::{Operation, traffic};
 use crate::store::location::S3Location;
 use crate::store::object::{Checksum, ListedObject, ObjectMeta};
 
@@ -142,7 +143,9 @@ impl Shared {
     ) -> Result<Done<String>, Failure> {
         let done = self
             .sender
-            .call(body.meta.bytes, |client| self.put_once(client, name, body, purpose, condition))
+            .call(Operation::PutObject, body.meta.bytes, |client| {
+                self.put_once(client, name, body, purpose, condition)
+            })
             .await;
         match done {
             Err(failure) if failure.fate == Fate::Damaged && condition == Condition::Always => {
@@ -222,7 +225,10 @@ impl Shared {
 
     /// CreateMultipartUpload.
     pub(super) async fn begin(&self, name: &str) -> Result<Begun, Failure> {
-        let done = self.sender.call(0, |client| self.begin_once(client, name)).await?;
+        let done = self
+            .sender
+            .call(Operation::CreateMultipartUpload, 0, |client| self.begin_once(client, name))
+            .await?;
         Ok(Begun { id: done.value, unsure: done.unsure_before })
     }
 
@@ -261,7 +267,9 @@ impl Shared {
     ) -> Result<PartDone, Failure> {
         let done = self
             .sender
-            .call(body.meta.bytes, |client| self.part_once(client, name, upload, number, body))
+            .call(Operation::UploadPart, body.meta.bytes, |client| {
+                self.part_once(client, name, upload, number, body)
+            })
             .await?;
         Ok(done.value)
     }
@@ -315,7 +323,9 @@ impl Shared {
     ) -> Result<(), Failure> {
         let done = self
             .sender
-            .call(0, |client| self.complete_once(client, name, begun, parts, meta))
+            .call(Operation::CompleteMultipartUpload, 0, |client| {
+                self.complete_once(client, name, begun, parts, meta)
+            })
             .await;
         let crc = match done {
             Ok(done) => done.value,
@@ -398,7 +408,7 @@ impl Shared {
                 .set_expected_bucket_owner(self.options.expected_bucket_owner.clone());
             request.send().await.map(drop).map_err(Failure::from)
         };
-        match self.sender.call(0, send).await {
+        match self.sender.call(Operation::AbortMultipartUpload, 0, send).await {
             Err(failure) if !failure.is_absent() => Err(failure),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -409,7 +419,7 @@ impl Shared {
         let mut found = Vec::new();
         let mut marker: (Option<String>, Option<String>) = (None, None);
         loop {
-            let page = self.sender.call(0, |client| {
+            let page = self.sender.call(Operation::ListMultipartUploads, 0, |client| {
                 let request = client
                     .list_multipart_uploads()
                     .bucket(&self.place.bucket)
@@ -455,12 +465,13 @@ impl Shared {
             }
             let bytes = answer.body.collect().await.map_err(|error| Failure::of_body(&error))?;
             let bytes = bytes.into_bytes();
+            traffic().received(bytes.len() as u64);
             if length.is_some_and(|length| i64::try_from(bytes.len()) != Ok(length)) {
                 return Err(Failure::new(Fate::Retry, "the object broke off"));
             }
             Ok((bytes.to_vec(), etag))
         };
-        match self.sender.call(0, send).await {
+        match self.sender.call(Operation::GetObject, 0, send).await {
             Ok(done) => Ok(Some(done.value)),
             Err(failure) if failure.is_absent() => Ok(None),
             Err(failure) => Err(failure),
@@ -499,12 +510,13 @@ impl Shared {
             }
             let bytes = answer.body.collect().await.map_err(|error| Failure::of_body(&error))?;
             let bytes = bytes.into_bytes();
+            traffic().received(bytes.len() as u64);
             if bytes.len() as u64 != len {
                 return Err(Failure::new(Fate::Retry, "the object broke off"));
             }
             Ok(bytes)
         };
-        self.sender.call(0, send).await.map(|done| done.value)
+        self.sender.call(Operation::GetObject, 0, send).await.map(|done| done.value)
     }
 
     /// HeadObject.
@@ -524,7 +536,7 @@ impl Shared {
             let meta = ObjectMeta { bytes, crc64nvme: crc.unwrap_or_default().to_owned() };
             Ok(Head { meta, etag: answer.e_tag().unwrap_or_default().to_owned() })
         };
-        match self.sender.call(0, send).await {
+        match self.sender.call(Operation::HeadObject, 0, send).await {
             Ok(done) => Ok(Some(done.value)),
             Err(failure) if failure.is_absent() => Ok(None),
             Err(failure) => Err(failure),
@@ -536,7 +548,7 @@ impl Shared {
         let mut found = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let page = self.sender.call(0, |client| {
+            let page = self.sender.call(Operation::ListObjectsV2, 0, |client| {
                 let request = client
                     .list_objects_v2()
                     .bucket(&self.place.bucket)
@@ -573,7 +585,7 @@ impl Shared {
                 .set_expected_bucket_owner(self.options.expected_bucket_owner.clone());
             request.send().await.map(drop).map_err(Failure::from)
         };
-        match self.sender.call(0, send).await {
+        match self.sender.call(Operation::DeleteObject, 0, send).await {
             Err(failure) if !failure.is_absent() => Err(failure),
             Ok(_) | Err(_) => Ok(()),
         }

@@ -16,6 +16,7 @@ use super::client::Connector;
 use super::failure::{Failure, Fate};
 use super::limits::Rate;
 use super::options::RetryPolicy;
+use crate::progress::vitals::{self, Operation, traffic};
 
 /// Attempts after which the user hears of it.
 const QUIET_ATTEMPTS: u32 = 4;
@@ -79,6 +80,8 @@ impl Sender {
     /// Waits until `until`, or until the user asks to stop.
     async fn pause(&self, until: Instant) {
         while self.stopped().is_none() {
+            // What is waited for comes to an end by itself.
+            vitals::sign();
             let now = Instant::now();
             if now >= until {
                 return;
@@ -99,6 +102,7 @@ impl Sender {
             if let Ok(done) = tokio::time::timeout(LOOK, &mut sending).await {
                 return done;
             }
+            vitals::sign();
             let now = Instant::now();
             if now >= began + limit {
                 return Err(Failure::timed_out(limit));
@@ -112,7 +116,12 @@ impl Sender {
     }
 
     /// Sends a request of `bytes` bytes until it succeeds or fails for good.
-    pub(super) async fn call<T, F, Fut>(&self, bytes: u64, send: F) -> Result<Done<T>, Failure>
+    pub(super) async fn call<T, F, Fut>(
+        &self,
+        operation: Operation,
+        bytes: u64,
+        send: F,
+    ) -> Result<Done<T>, Failure>
     where
         F: Fn(Client) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
@@ -126,10 +135,12 @@ impl Sender {
             if let Some(rate) = self.rate.as_ref().filter(|_| bytes > 0) {
                 self.pause(rate.turn(bytes)).await;
             }
+            traffic().attempt(operation, bytes, attempts > 1);
             let (generation, client) = self.connector.client();
             let failure = match self.attempt(limit, send(client)).await {
                 Ok(value) => {
                     self.reached.store(true, Ordering::Relaxed);
+                    traffic().answered();
                     return Ok(Done { value, unsure_before });
                 }
                 Err(failure) => failure,
@@ -137,7 +148,15 @@ impl Sender {
             if failure.status.is_some() {
                 self.reached.store(true, Ordering::Relaxed);
             }
+            if failure.fate == Fate::Fatal {
+                traffic().answered();
+            } else {
+                traffic().failed();
+            }
             if attempts >= self.most_attempts(failure.fate) {
+                if !(failure.is_absent() || failure.is_precondition()) {
+                    traffic().gave_up();
+                }
                 let asked = self.stopped().filter(|_| failure.fate != Fate::Fatal);
                 let stopped = asked.map(|(signal, _)| signal);
                 return Err(Failure { attempts, unsure_before, stopped, ..failure });

@@ -14,6 +14,7 @@ use super::requests::{Body, Condition, Purpose, Shared};
 use super::retry::Sender;
 use super::upload::UploadWriter;
 use crate::error::{Error, Result};
+use crate::progress::vitals;
 use crate::store::location::S3Location;
 use crate::store::object::{
     ListedObject, ObjectMeta, ObjectReader, ObjectVersion, ObjectWriter, PutOutcome,
@@ -45,7 +46,9 @@ pub(super) struct Carrier(Option<Runtime>);
 
 impl Carrier {
     fn start() -> Result<Self> {
+        let role = vitals::role();
         Builder::new_multi_thread()
+            .on_thread_start(move || vitals::join(role))
             .worker_threads(THREADS)
             .thread_name("s3")
             .enable_all()
