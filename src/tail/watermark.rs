@@ -76,6 +76,11 @@ impl Watermarks {
         self.candidate = None;
     }
 
+    /// The last that was published.
+    pub(super) fn published(&self) -> Option<Watermark> {
+        self.published
+    }
+
     /// The watermark to publish now, if there is one that is newer than the last and `pause` has gone by.
     pub(super) fn due<'f>(
         &mut self,
