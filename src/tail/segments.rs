@@ -93,7 +93,7 @@ impl Tail<'_> {
         let open = self.followers.values().filter(|other| other.reader.is_some()).count();
         if file.found == Found::Live && open < OPEN_AHEAD {
             // What stands against it is told when it is read.
-            let _ = follower.open(&self.options.keys);
+            drop(follower.open(&self.options.keys));
         }
         self.followers.insert(id, follower);
         Ok(())

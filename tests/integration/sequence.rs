@@ -406,3 +406,48 @@ fn on_a_full_disk_it_ends_with_4_and_goes_on_when_there_is_room() {
         std::fs::remove_dir_all(&other).unwrap();
     }
 }
+
+/// The change files that come of these records, which are all of one host and come at once.
+fn sequenced(records: &[&str]) -> Vec<String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let place = Place::Directory(scratch.path().join("out"));
+    let host_id = uuid::Uuid::from_u128(0xbeef);
+    let id = table().id;
+    let lines: String = records
+        .iter()
+        .enumerate()
+        .map(|(i, record)| {
+            let (op, rest) = record.split_once('|').unwrap();
+            let id = id.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
+            format!(
+                "{{\"op\":\"{op}\",\"keyspace\":\"shop\",\"table\":\"orders\",\"tableId\":{id},{rest},\"hostId\":\"{host_id}\",\
+                 \"position\":{{\"segment\":7,\"offset\":50}},\"index\":{i}}}\n"
+            )
+        })
+        .collect();
+    let start = Position::Log(LogPosition { segment: 7, offset: 0 });
+    let name = change_object(host_id, &start).unwrap();
+    place.prepare(&[(name, zstd::encode_all(lines.as_bytes(), 1).unwrap())]);
+    run(place.sequence(&scratch.path().join("state"), &["--once"]), 0);
+    let files = place.files().into_iter().filter(|(name, _)| name.starts_with("cdc-"));
+    let text: String = files.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_target_may_have_is_deleted_there_also_where_the_tail_saw_it_late() {
+    // Of a row that nobody inserted tombstones are all that is left, also in what was stored when the tail looked.
+    let lines = sequenced(&[
+        r#"upsert|"key":{"customer":1,"id":2},"cells":{"note":{"deleted":true,"writetime":5}},"base":true"#,
+        r#"upsert|"key":{"customer":1,"id":2},"cells":{"note":{"deleted":true,"writetime":5}}"#,
+    ]);
+    assert!(lines.len() == 1 && lines[0].starts_with("DELETE,orders,shop,1,2,"), "{lines:?}");
+    // The partition had no rows when it was loaded, and has one by the time of its first batch.
+    let lines = sequenced(&[
+        r#"upsert|"key":{"customer":1},"static":true,"cells":{"name":{"value":"a","writetime":5}}"#,
+        r#"upsert|"key":{"customer":1,"id":2},"marker":{"writetime":6},"cells":{}"#,
+    ]);
+    let begins = |text: &str| lines.iter().filter(|line| line.starts_with(text)).count();
+    let counts = (begins("INSERT,orders,shop,1,2,"), begins("DELETE,orders,shop,1,"), lines.len());
+    assert_eq!(counts, (1, 1, 2), "{lines:?}");
+}
