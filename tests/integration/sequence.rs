@@ -380,10 +380,10 @@ fn on_a_full_disk_it_ends_with_4_and_goes_on_when_there_is_room() {
             (disk.join("out"), other.clone())
         };
         Place::Directory(if of_state { other.clone() } else { copy.join("out") }).prepare(&objects);
-        // What is there before, in blocks, and the folders.
+        // What is there before, in pages.
         let blocks: usize = match of_state {
             true => 0,
-            false => tree(&copy).values().map(|bytes| bytes.len().div_ceil(4096) + 1).sum(),
+            false => tree(&copy).values().map(|bytes| bytes.len().div_ceil(4096)).sum(),
         };
         let base = u32::try_from(blocks * 4).unwrap();
         let mut full = 0;
