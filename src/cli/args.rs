@@ -404,7 +404,7 @@ pub struct StatusArgs {
     /// Print it again at this interval until all agents are complete or one has failed; with --listen until it is stopped
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1, default_missing_value = "5s")]
     pub watch: Option<Duration>,
-    /// Wait until every change stream has passed --since, then end with 0: the signal for cut-over
+    /// Wait until every change stream, and the sequencer if there is one, has passed --since, then end with 0: the signal for cut-over
     #[arg(long, requires = "since", value_parser = BoolishValueParser::new())]
     pub wait_caught_up: bool,
     /// The time of the last write that has to be shipped

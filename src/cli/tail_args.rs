@@ -56,6 +56,9 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "DIR")]
     pub commitlog_dir: Option<PathBuf>,
     /// Where archive_command of commitlog_archiving.properties puts segments
+    ///
+    /// One that is still being copied is read as far as it is there. It counts as whole when it has not changed for 10 seconds
+    /// and ends where a section ends.
     #[arg(long, value_name = "DIR")]
     pub archive: Option<PathBuf>,
     /// How far to read into a segment of cdc_raw that is being written

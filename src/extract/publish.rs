@@ -357,6 +357,13 @@ impl Publication {
             claim.beat()?;
         }
         self.store.put(&agent_file(self.agent, "report.json"), &write_json(report)?)?;
+        if self.run.agents > 1 {
+            // Whoever seals them has no source; all have the same schema, by its fingerprint in `run.json`.
+            let cql = schema_of(source, plan);
+            if self.store.get(SCHEMA)?.as_deref() != Some(cql.as_bytes()) {
+                self.store.put(SCHEMA, cql.as_bytes())?;
+            }
+        }
         self.store.put(&agent_file(self.agent, "manifest.json"), &write_json(&manifest)?)?;
         self.store.delete(&agent_file(self.agent, "state.json"))?;
         // The last of several agents does not know that it is the last.
@@ -370,6 +377,10 @@ impl Publication {
     }
 }
 
+fn schema_of(source: &Source, plan: &Plan) -> String {
+    write_schema(&source.schema, &|table| plan.selects(table))
+}
+
 fn seal_output(
     store: &dyn Store,
     source: &Source,
@@ -377,7 +388,7 @@ fn seal_output(
     plan: &Plan,
     events: &dyn Events,
 ) -> Result<Vec<String>> {
-    let cql = write_schema(&source.schema, &|table| plan.selects(table));
+    let cql = schema_of(source, plan);
     let options = SealOptions {
         schema_cql: Some(&cql),
         dms,

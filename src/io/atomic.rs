@@ -31,10 +31,24 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
         drop(std::fs::remove_file(&temporary));
     }
     written?;
-    if let Some(parent) = path.parent() {
-        File::open(parent)
-            .and_then(|directory| directory.sync_all())
-            .map_err(fail("sync the directory", parent))?;
-    }
-    Ok(())
+    sync_parent(path)
+}
+
+/// Gives the file `from` the name `to` in the same directory, in place of what has it; durable when it returns.
+pub fn rename_file(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|source| Error::Output {
+        action: "rename a file to",
+        path: to.to_path_buf(),
+        source,
+    })?;
+    sync_parent(to)
+}
+
+fn sync_parent(path: &Path) -> Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(|source| Error::Output {
+        action: "sync the directory",
+        path: parent.to_path_buf(),
+        source,
+    })
 }

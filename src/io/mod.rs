@@ -9,7 +9,7 @@ mod open_files;
 mod reader;
 mod writer;
 
-pub use atomic::replace_file;
+pub use atomic::{rename_file, replace_file};
 pub use compressor::{Compressor, Decompressors, Dictionary};
 pub use file::{InputFile, ReadMode};
 pub use mmap::MappedFile;

@@ -175,8 +175,11 @@ impl TableStep<'_, '_> {
             }
             let touched =
                 scope.statics_touched || pieces.deleted || !matches!(stored.shown, Shown::Stored);
-            if stored.whole && touched {
-                self.static_record(&mut stored, statics.digest.is_some(), &pieces)?;
+            // It has rows: the record of a partition without any, which the target may have, is over.
+            let over = stored.live_rows > 0 && stored.update.static_row.is_some();
+            if stored.whole && touched || over {
+                let ended = over || pieces.static_named || pieces.deleted;
+                self.static_record(&mut stored, statics.digest.is_some(), ended)?;
             }
             self.state.move_expiry(&place, None, stored.expires, statics.expires)?;
             stored.expires = statics.expires;
@@ -332,11 +335,10 @@ impl TableStep<'_, '_> {
         &mut self,
         stored: &mut StoredPartition,
         live: bool,
-        pieces: &Pieces,
+        ended: bool,
     ) -> Result<()> {
         let alone = self.lines.is_of_statics() || stored.live_rows == 0;
         let image = if alone && live { self.lines.static_record() } else { Image::default() };
-        let ended = self.lines.is_of_statics() && (pieces.static_named || pieces.deleted);
         let (update, deletion) = (stored.update.clone(), stored.update.deletion);
         self.show(&mut stored.shown, &image, ended, None, &update, deletion)
     }
@@ -389,11 +391,8 @@ impl TableStep<'_, '_> {
     }
 }
 
-/// True if the row was deleted or had something that is gone now: then the target may have it. A null that was written to a
-/// row is nothing of the kind.
+/// True if anything is known of the row: then the target may have it. A row that nobody inserted is gone with its last cell, and
+/// where the tail came late the tombstones are all that is left of it.
 fn may_have_been_there(row: &Row, active: DeletionTime) -> bool {
-    !active.is_live()
-        || !row.deletion.is_live()
-        || !row.liveness.is_empty()
-        || row.cells.iter().any(|cell| !cell.is_tombstone())
+    !active.is_live() || !says_nothing(row)
 }

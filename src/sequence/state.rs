@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dht::Token;
 use crate::error::{Error, Result};
+use crate::io::rename_file;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const INPUTS: TableDefinition<'_, &str, u64> = TableDefinition::new("inputs");
@@ -23,6 +24,8 @@ const VERSION: u32 = 1;
 /// Of [`INPUTS`]: all of the object was read.
 const DONE: u64 = u64::MAX;
 const FILE: &str = "sequence.redb";
+/// While it is made.
+const UNFINISHED: &str = ".sequence.redb.tmp";
 
 /// Where the sequencer stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -97,12 +100,36 @@ impl StateStore {
             source,
         })?;
         let path = directory.join(FILE);
+        let is_there = path.try_exists().map_err(|e| failed(&path, "look for", e))?;
+        if is_there { Self::open_file(path, cache) } else { Self::make(path, cache) }
+    }
+
+    /// Makes the state under another name first: a process that dies meanwhile, or a full disk, leaves what is none.
+    fn make(path: PathBuf, cache: usize) -> Result<Self> {
+        let unfinished = path.with_file_name(UNFINISHED);
+        match std::fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::Output { action: "remove", path: unfinished, source: error });
+            }
+            _ => {}
+        }
+        let made = Self::open_file(unfinished.clone(), cache)?;
+        rename_file(&unfinished, &path)?;
+        Ok(Self { path, ..made })
+    }
+
+    fn open_file(path: PathBuf, cache: usize) -> Result<Self> {
         let opened = redb::Builder::new().set_cache_size(cache).create(&path);
         let database = opened.map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => Error::Refused {
                 what: format!("another sequencer uses the state {}", path.display()),
                 hint: Some("one process per --state-dir".to_owned()),
             },
+            redb::DatabaseError::Storage(redb::StorageError::Io(source))
+                if source.kind() != std::io::ErrorKind::InvalidData =>
+            {
+                Error::Output { action: "open", path: path.clone(), source }
+            }
             other => Error::Refused {
                 what: format!("the state {} cannot be opened: {other}", path.display()),
                 hint: Some("remove it: it is made again from the change records".to_owned()),
@@ -428,6 +455,24 @@ impl StateTables<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_was_not_made_to_its_end_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        // As a process leaves it that is killed meanwhile.
+        std::fs::write(directory.path().join(UNFINISHED), vec![0; 5000]).unwrap();
+        let state = StateStore::open(directory.path(), 1 << 20).unwrap();
+        assert_eq!(state.standing().unwrap().batches, 0);
+        let again = StateStore::open(directory.path(), 1 << 20).map(drop).unwrap_err();
+        assert!(again.to_string().contains("another sequencer"), "{again}");
+        drop(state);
+        let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        StateStore::open(directory.path(), 1 << 20).unwrap();
+        std::fs::write(directory.path().join(FILE), vec![0; 5000]).unwrap();
+        let damaged = StateStore::open(directory.path(), 1 << 20).map(drop).unwrap_err();
+        assert!(damaged.to_string().contains("cannot be opened"), "{damaged}");
+    }
 
     #[test]
     fn rows_of_a_partition_come_in_pieces_and_those_of_others_do_not() {

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::rows::{DeletionTime, PartitionUpdate, Row, RowView, UpdateContent};
 
 use super::slice::{Slice, SliceBound};
-use super::table::StoredRows;
+use super::table::{StoredPage, StoredRows};
 use super::touched::Touched;
 
 /// Reads what is stored of keys that a change touches first.
@@ -13,7 +13,7 @@ use super::touched::Touched;
 /// |---|---|
 /// | a row | that row; with the first row of a partition its static row |
 /// | the static row | all rows of the partition |
-/// | deletion of a range or the partition | the rows it hits; of one that it deletes altogether only what shows that it was there |
+/// | deletion of a range or the partition | the rows it hits, also those that an SSTable hides already, for it has the deletion; of one that it deletes altogether only what shows that it was there |
 ///
 /// Rows come as they are stored, merged over all SSTables: each cell with its write time and TTL, tombstones as well, as an
 /// update with the static row (if any) and rows only. A deletion of the partition or of a range that covers a row is that row's
@@ -133,13 +133,14 @@ impl BaseRows {
             deletions |= !deletion_of_all(&page.update).is_live();
             let with_static = self.with_static(touched, &page.update);
             let base = select(&page.update, with_static, |view| {
-                if !touched.row(&table, &change.key, view) {
-                    return None;
-                }
-                fate(view.row, deletion, now)
+                let kept = fate(view.row, deletion, now)?;
+                touched.row(&table, &change.key, view).then_some(kept)
             })?;
             if !base.is_empty() {
                 each(base)?;
+            }
+            if !deletion.is_live() {
+                hidden(&page, deletion, touched, each)?;
             }
             next = page.next.map(|start| Slice { start, end: slice.end });
         }
@@ -175,6 +176,35 @@ fn fate(row: &Row, deletion: DeletionTime, now: i64) -> Option<Keep> {
         (false, true) => Some(Keep::Trace),
         (false, false) => None,
     }
+}
+
+/// Hands on traces of the rows in `page` that were not handed on and that an SSTable shows as they were before something deleted
+/// them. Where a deletion was flushed before anybody looked, nothing else tells which rows it hit.
+fn hidden(
+    page: &StoredPage,
+    deletion: DeletionTime,
+    touched: &mut Touched,
+    each: &mut Each<'_>,
+) -> Result<()> {
+    for part in &page.parts {
+        let mut base = PartitionUpdate::new(std::sync::Arc::clone(&part.table), part.key.clone());
+        for content in &part.content {
+            let UpdateContent::Row(row) = content else { continue };
+            let view = RowView { row, data: &part.data };
+            let trace = trace(row);
+            let was_there = !trace.liveness.is_empty() || !trace.cells.is_empty();
+            // What this deletion leaves is for those to say that it is hidden by, and they may be in no stream.
+            let covered = (trace.liveness.is_empty() || deletion.deletes(trace.liveness.timestamp))
+                && trace.cells.iter().all(|cell| deletion.deletes(cell.timestamp));
+            if was_there && covered && touched.row(&part.table, &part.key, view) {
+                base.push_row(RowView { row: &trace, data: &part.data })?;
+            }
+        }
+        if !base.is_empty() {
+            each(base)?;
+        }
+    }
+    Ok(())
 }
 
 /// The newest deletion of a partition or a range in `stored`; of a slice of one row, what deletes that row.

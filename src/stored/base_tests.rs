@@ -190,3 +190,53 @@ fn a_write_that_comes_late_does_not_bring_back_what_was_deleted() {
     }
     assert!(gone > 20 && there > 20, "{gone} {there}");
 }
+
+#[test]
+fn a_deletion_that_was_flushed_before_anybody_looked_brings_the_rows_it_hit() {
+    use std::collections::BTreeSet;
+    type Clustering = Vec<Option<Vec<u8>>>;
+    fn there(update: &PartitionUpdate) -> BTreeSet<Clustering> {
+        let rows = update.content.iter().filter_map(|content| match content {
+            UpdateContent::Row(row) => Some(row),
+            UpdateContent::Marker(..) => None,
+        });
+        rows.filter(|row| {
+            !row.liveness.is_empty() || row.cells.iter().any(|cell| !cell.is_tombstone())
+        })
+        .map(|row| {
+            row.clustering.iter().map(|v| v.bytes(&update.data).map(<[u8]>::to_vec)).collect()
+        })
+        .collect()
+    }
+    let mut fixture = Fixture::new("deletes.mixed", 1_000);
+    let keys: Vec<Vec<u8>> = fixture.corpus.live.keys().cloned().collect();
+    let mut hidden = 0;
+    for key in &keys {
+        let page = fixture.base.stored().read(key, &Slice::all(), NOW).unwrap().unwrap();
+        let parts: BTreeSet<_> = page.parts.iter().flat_map(there).collect();
+        hidden += parts.difference(&there(&page.update)).count();
+        let mut change = fixture.change(key);
+        change.deletion = deletion(i64::MAX - 1);
+        let mut found = BTreeSet::new();
+        let mut each = |update: PartitionUpdate| {
+            found.extend(there(&update));
+            Ok(())
+        };
+        let (base, touched) = (&mut fixture.base, &mut fixture.touched);
+        base.first_touches(touched, &change, NOW, &mut each).unwrap();
+        assert_eq!(found, parts, "{key:?}");
+        // One that is older than what it would have hit names nothing.
+        fixture.touched.clear();
+        let mut old = fixture.change(key);
+        old.deletion = deletion(-1_000_000);
+        let mut count = 0;
+        let mut each = |update: PartitionUpdate| {
+            count += there(&update).len();
+            Ok(())
+        };
+        let (base, touched) = (&mut fixture.base, &mut fixture.touched);
+        base.first_touches(touched, &old, NOW, &mut each).unwrap();
+        assert_eq!(count, there(&page.update).len());
+    }
+    assert!(hidden > 0);
+}

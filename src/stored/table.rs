@@ -45,6 +45,8 @@ impl Default for ReadLimits {
 pub struct StoredPage {
     /// The partition's deletion and static row, and the rows and range tombstones; ranges are cut at the ends of the page.
     pub update: PartitionUpdate,
+    /// The same as each SSTable has it: rows that a deletion in another one covers are in these only.
+    pub parts: Vec<PartitionUpdate>,
     /// Where the next page begins, if there is one.
     pub next: Option<SliceBound>,
 }
@@ -262,7 +264,9 @@ impl StoredRows {
             }
         }
         let updates: Vec<_> = parts.iter().map(|part| &part.update).collect();
-        Ok(Some(StoredPage { update: self.combiner.combine(&updates)?, next }))
+        let update = self.combiner.combine(&updates)?;
+        let parts = parts.into_iter().map(|part| part.update).collect();
+        Ok(Some(StoredPage { update, parts, next }))
     }
 }
 

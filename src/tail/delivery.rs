@@ -163,6 +163,15 @@ impl Tail<'_> {
     /// Tries what is held once more: the schema may know it now.
     pub(super) fn ship_held(&mut self) -> Result<()> {
         for mutation in self.held.all().to_vec() {
+            let end = offset_of(mutation.end)?;
+            // Named by its own position, where no other object begins: this mutation is in none of them.
+            let start = log_position(mutation.end.segment_id, end)?;
+            if self.store.head(&change_object(self.host, &start)?)?.is_some() {
+                // Stored by a run that did not live to note it. What is read of the stored row now may be otherwise.
+                self.report.adopted += 1;
+                self.held.remove(mutation.end)?;
+                continue;
+            }
             self.translator.forget_told(mutation.end.segment_id);
             let payload = self.held.payload(&mutation)?;
             let Translated::Records(records) =
@@ -174,11 +183,8 @@ impl Tail<'_> {
                 self.held.remove(mutation.end)?;
                 continue;
             }
-            let end = offset_of(mutation.end)?;
             let mut object = ChangeObject::new(end)?;
             object.add(self.translator.lines(), records.into(), end)?;
-            // Named by its own position, where no other object begins: this mutation is in none of them.
-            let start = log_position(mutation.end.segment_id, end)?;
             self.hand_over(object.finish()?, &start, Contents::Held { end: mutation.end })?;
             // One at a time: the next look must not find it held again.
             self.shipper.drain(&mut self.stored)?;

@@ -6,6 +6,12 @@
 //!
 //! An object is named by where it begins, which is where the one before it ended: after a restart the name of the next one is
 //! known, and if it is there already, stored by a run that died before it could say so, it is adopted as it is.
+//!
+//! A segment does not say whose it is: neither host nor cluster is in it, only ids of tables, and those are the same on all nodes of
+//! a cluster. Its changes are shipped as those of the host of `--data-dir` (or `--host-id`). Segments of another node of the same
+//! cluster in a directory that is followed would be shipped too; they are that node's true writes, so the rows come out right, but
+//! positions, watermark and the proof of the hand-off would be of nobody. Segments of another cluster are held, as their tables
+//! are unknown, and said.
 
 mod adopt;
 mod backups;

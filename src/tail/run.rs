@@ -37,6 +37,8 @@ use super::watermark::Watermarks;
 const POLL: Duration = Duration::from_millis(50);
 /// Between two tries at mutations that are held, two looks at the space, two saves of positions without records.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// Between two words about how it goes, where no watermark comes.
+const STATUS: Duration = Duration::from_secs(5);
 /// Between two watermarks, at least.
 const WATERMARK: Duration = Duration::from_secs(1);
 
@@ -109,6 +111,8 @@ pub(super) struct Tail<'a> {
     pub(super) listed: (i64, Instant),
     /// Until then what is held may be of a definition that is on its way to the disk.
     pub(super) held_until: Option<Instant>,
+    /// When the status was last published.
+    told: Option<Instant>,
     pub(super) space: SpaceWatch,
     pub(super) report: TailReport,
     pub(super) started: Instant,
@@ -171,6 +175,7 @@ impl<'a> Tail<'a> {
             clock: ClockWatch::default(),
             listed: (began.0, Instant::now()),
             held_until: None,
+            told: None,
             space: SpaceWatch::new(options),
             report: TailReport::default(),
             started: Instant::now(),
@@ -324,9 +329,15 @@ impl Tail<'_> {
     /// Publishes the watermark and the status, if it is time.
     pub(super) fn publish(&mut self, last: bool) -> Result<()> {
         let pause = if last { Duration::ZERO } else { WATERMARK.max(self.options.flush_interval) };
-        let Some(mark) = self.watermarks.due(pause, self.followers.values()) else { return Ok(()) };
-        self.store.put(&watermark_object(self.host), mark.to_json().as_bytes())?;
-        self.beginning.publish(&*self.store, mark)?;
+        let mark = self.watermarks.due(pause, self.followers.values());
+        if let Some(mark) = mark {
+            self.store.put(&watermark_object(self.host), mark.to_json().as_bytes())?;
+            self.beginning.publish(&*self.store, mark)?;
+        } else if !last && self.told.is_some_and(|at| at.elapsed() < STATUS) {
+            return Ok(());
+        }
+        self.told = Some(Instant::now());
+        let until = self.watermarks.published().map(|mark| mark.time).filter(|&time| time > 0);
         let now = clock::now();
         let status = Status {
             host: host_name(),
@@ -336,7 +347,7 @@ impl Tail<'_> {
             rows: self.report.records,
             bytes_read: self.report.bytes_read,
             bytes_written: self.report.bytes_written,
-            lag_seconds: (mark.time > 0).then(|| now.seconds_since(UnixMillis(mark.time))),
+            lag_seconds: until.map(|time| now.seconds_since(UnixMillis(time))),
             last_error: self.trouble(),
             ..Status::new(0, if last { Phase::Complete } else { Phase::Tailing })
         };

@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
 use super::*;
-use crate::changes::change_folder;
-use crate::commitlog::EncryptionKeys;
+use crate::changes::{LogPosition, Position, change_folder, change_object};
+use crate::commitlog::{Bound, CommitLogPosition, EncryptionKeys, SegmentReader, SegmentStep};
 use crate::discover::InputOptions;
 use crate::progress::NoEvents;
 use crate::store::Location;
 use crate::store::s3::S3Options;
 use crate::tail::follower::Standing;
+use crate::tail::translate::Translated;
 use crate::tail::{Base, Follow, Shipped, TailOptions};
 
 const CORPUS: &str = "testdata/3.11-cdc";
@@ -235,6 +236,38 @@ fn an_archived_segment_that_is_removed_unread_is_a_loss_and_so_is_one_that_is_da
     assert_eq!((tail.report.damages, tail.report.lost.len()), (1, 1), "{:?}", tail.report);
     let notes = tail.store.list(&format!("{folder}lost/")).unwrap();
     assert_eq!(notes.len(), 1, "for seal");
+}
+
+#[test]
+fn what_was_held_and_is_stored_by_a_run_that_died_is_not_stored_again() {
+    let (place, live) = Place::live();
+    let segment = copy(&segments()[0], &live);
+    let mut reader = SegmentReader::open(&segment, &place.options.keys).unwrap().unwrap();
+    let version = reader.descriptor().version;
+    let mut tail = Tail::open(&place.options, &NoEvents, &GOES_ON).unwrap();
+    let mut held = Vec::new();
+    while let SegmentStep::Entry { end, payload } = reader.next(Bound::whole()).unwrap() {
+        let is_shipped = matches!(
+            tail.translator.mutation(version, end, payload).unwrap(),
+            Translated::Records(1..)
+        );
+        if is_shipped {
+            tail.held.keep(end, version, payload).unwrap();
+            held.push(end);
+        }
+    }
+    let name = |end: CommitLogPosition| {
+        let at = LogPosition::try_from(end).unwrap();
+        change_object(tail.host, &Position::Log(at)).unwrap()
+    };
+    let names: Vec<String> = held.iter().copied().map(name).collect();
+    // By that run's look at the stored rows.
+    tail.store.put(&names[0], b"other bytes").unwrap();
+    tail.ship_held().unwrap();
+    assert_eq!(tail.held.all(), []);
+    assert_eq!(tail.store.get(&names[0]).unwrap().unwrap(), b"other bytes");
+    let stored = tail.store.list(&change_folder(tail.host)).unwrap().len();
+    assert_eq!((stored, tail.report.adopted), (names.len(), 1));
 }
 
 #[test]

@@ -370,13 +370,14 @@ def main() -> None:
             target = scratch / "target"
             shutil.copytree(output.path, target)
             say(f"caught up {took:.1f} s later")
+            # A memtable does not say the write time of a row of which all that was selected has expired.
+            for node in cluster.nodes:
+                node.flush(keyspaces)
             answers = cluster.answers(writer.tables)
             if arguments.source != "backups":
                 for tail in tails:
                     stop_well(tail)
                 sequencer.stop()
-            for node in cluster.nodes:
-                node.flush(keyspaces)
             data = [word for node in cluster.nodes for word in ("--data-dir", str(node.data))]
             if cluster.ring:
                 data = [word for i, node in enumerate(cluster.nodes) for word in ("--node", f"n{i + 1}={node.data}")]

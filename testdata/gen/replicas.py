@@ -178,7 +178,7 @@ def extracted_rows(output: Path, answers: Iterable[Answer], seconds: int) -> Row
                 if name.startswith("ttl(") and name not in answer.keys:
                     row[name] = _later(row[name], seconds)
             # A partition without rows has no clustering.
-            of_table[_key({name: row[name] for name in answer.keys if row[name] is not None})] = row
+            of_table[_key({name: row[name] for name in answer.keys})] = row
     return rows
 
 
@@ -189,7 +189,8 @@ def _later(ttl: Any, seconds: int) -> Any:
 
 
 def _key(key: dict[str, Any]) -> str:
-    return json.dumps(key, sort_keys=True, default=str)
+    """Rows of compact tables may be without their last clustering columns."""
+    return json.dumps({name: value for name, value in key.items() if value is not None}, sort_keys=True, default=str)
 
 
 def has(ttl: Any) -> Any:

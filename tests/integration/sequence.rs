@@ -20,7 +20,7 @@ use cassport::store::{LocalStore, Store};
 
 use crate::s3::command;
 use crate::s3::servers::{self, Bucket};
-use crate::support::{Dice, kills, run};
+use crate::support::{Dice, kills, on_a_small_disk, run, stderr, tree};
 
 const SCHEMA: &str = "CREATE TABLE shop.orders (customer int, id int, name text STATIC, total int, \
     note text, PRIMARY KEY (customer, id));";
@@ -360,4 +360,94 @@ fn without_a_sealed_extract_nothing_is_written_and_that_is_said() {
     assert!(place.files().is_empty());
     run(place.sequence(&state, &["--once", "--release"]), 0);
     assert!(!place.rows().is_empty());
+}
+
+#[test]
+fn on_a_full_disk_it_ends_with_4_and_goes_on_when_there_is_room() {
+    let objects = objects(4000);
+    let scratch = tempfile::tempdir().unwrap();
+    let reference = Place::Directory(scratch.path().join("reference"));
+    reference.prepare(&objects);
+    run(reference.sequence(&scratch.path().join("reference-state"), &["--once"]), 0);
+    let expected = reference.files();
+    let disk = scratch.path().join("disk");
+    // The state, and then the output, on the disk that is full; the other one has room.
+    for of_state in [true, false] {
+        let (copy, other) = (scratch.path().join("copy"), scratch.path().join("other"));
+        let (output, state) = if of_state {
+            (other.clone(), disk.join("s"))
+        } else {
+            (disk.join("out"), other.clone())
+        };
+        Place::Directory(if of_state { other.clone() } else { copy.join("out") }).prepare(&objects);
+        // What is there before, in pages.
+        let blocks: usize = match of_state {
+            true => 0,
+            false => tree(&copy).values().map(|bytes| bytes.len().div_ceil(4096)).sum(),
+        };
+        let base = u32::try_from(blocks * 4).unwrap();
+        let mut full = 0;
+        for kilobytes in [base + 16, base + 64, base + 150, base + 300, 64 << 10] {
+            let command = Place::Directory(output.clone()).sequence(&state, &["--once"]);
+            let Some(done) = on_a_small_disk(&command, &disk, kilobytes, &copy) else { return };
+            let said = stderr(&done);
+            match done.status.code() {
+                Some(4) => {
+                    full += 1;
+                    assert!(said.contains("No space left on device"), "{kilobytes} kB: {said}");
+                }
+                code => assert_eq!(code, Some(0), "{kilobytes} kB: {said}"),
+            }
+        }
+        assert!(full >= 2, "{full} times full, of the state: {of_state}");
+        let found = Place::Directory(if of_state { other.clone() } else { copy.join("out") });
+        same(&expected, &found.files(), if of_state { "state" } else { "output" });
+        std::fs::remove_dir_all(&copy).unwrap();
+        std::fs::remove_dir_all(&other).unwrap();
+    }
+}
+
+/// The change files that come of these records, which are all of one host and come at once.
+fn sequenced(records: &[&str]) -> Vec<String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let place = Place::Directory(scratch.path().join("out"));
+    let host_id = uuid::Uuid::from_u128(0xbeef);
+    let id = table().id;
+    let lines: String = records
+        .iter()
+        .enumerate()
+        .map(|(i, record)| {
+            let (op, rest) = record.split_once('|').unwrap();
+            let id = id.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
+            format!(
+                "{{\"op\":\"{op}\",\"keyspace\":\"shop\",\"table\":\"orders\",\"tableId\":{id},{rest},\"hostId\":\"{host_id}\",\
+                 \"position\":{{\"segment\":7,\"offset\":50}},\"index\":{i}}}\n"
+            )
+        })
+        .collect();
+    let start = Position::Log(LogPosition { segment: 7, offset: 0 });
+    let name = change_object(host_id, &start).unwrap();
+    place.prepare(&[(name, zstd::encode_all(lines.as_bytes(), 1).unwrap())]);
+    run(place.sequence(&scratch.path().join("state"), &["--once"]), 0);
+    let files = place.files().into_iter().filter(|(name, _)| name.starts_with("cdc-"));
+    let text: String = files.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_target_may_have_is_deleted_there_also_where_the_tail_saw_it_late() {
+    // Of a row that nobody inserted tombstones are all that is left, also in what was stored when the tail looked.
+    let lines = sequenced(&[
+        r#"upsert|"key":{"customer":1,"id":2},"cells":{"note":{"deleted":true,"writetime":5}},"base":true"#,
+        r#"upsert|"key":{"customer":1,"id":2},"cells":{"note":{"deleted":true,"writetime":5}}"#,
+    ]);
+    assert!(lines.len() == 1 && lines[0].starts_with("DELETE,orders,shop,1,2,"), "{lines:?}");
+    // The partition had no rows when it was loaded, and has one by the time of its first batch.
+    let lines = sequenced(&[
+        r#"upsert|"key":{"customer":1},"static":true,"cells":{"name":{"value":"a","writetime":5}}"#,
+        r#"upsert|"key":{"customer":1,"id":2},"marker":{"writetime":6},"cells":{}"#,
+    ]);
+    let begins = |text: &str| lines.iter().filter(|line| line.starts_with(text)).count();
+    let counts = (begins("INSERT,orders,shop,1,2,"), begins("DELETE,orders,shop,1,"), lines.len());
+    assert_eq!(counts, (1, 1, 2), "{lines:?}");
 }

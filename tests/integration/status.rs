@@ -44,6 +44,9 @@ fn agents_that_are_done_and_agents_that_have_not_begun_are_seen() {
     std::fs::remove_file(output.join("_cassport/agents/001/status.json")).unwrap();
     let text = status(&output, &["--watch", "1s"], 0);
     assert!(text.contains("3 of 3 agents complete, sealed"), "{text}");
+    // The sequencer has no source to take it from.
+    let cql = std::fs::read_to_string(output.join("_cassport/schema.cql")).unwrap();
+    assert!(cql.contains("CREATE TABLE storage."), "{cql}");
     let found: serde_json::Value = serde_json::from_str(&status(&output, &["--json"], 0)).unwrap();
     let table = found["tables"].as_array().unwrap().iter().find(|t| t["table"] == "lz4").unwrap();
     assert_eq!((&table["percent"], &table["state"]), (&100.0.into(), &"Table completed".into()));

@@ -325,3 +325,44 @@ pub(crate) fn without_times(
     }
     stable
 }
+
+/// What a program said.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs `command` in a mount namespace of its own where `directory` is a file system of `kilobytes`; what is in it then is
+/// copied to `copy`. None with a loud word where that is not allowed.
+pub(crate) fn on_a_small_disk(
+    command: &Command,
+    directory: &Path,
+    kilobytes: u32,
+    copy: &Path,
+) -> Option<Output> {
+    std::fs::create_dir_all(directory).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size={kilobytes}k none \"$1\" || exit 99; cp -a \"$2/.\" \"$1\" 2>/dev/null; shift 2\n\
+         \"$@\"; code=$?; rm -rf \"{copy}\"; cp -a \"{0}\" \"{copy}\"; exit $code",
+        directory.display(),
+        copy = copy.display()
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-rm", "sh", "-c", &script, "sh"]).arg(directory).arg(copy);
+    unshare.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => unshare.env(name, value),
+            None => unshare.env_remove(name),
+        };
+    }
+    let done = unshare.output();
+    match done {
+        Ok(done) if done.status.code() != Some(99) && !stderr(&done).starts_with("unshare:") => {
+            Some(done)
+        }
+        other => {
+            eprintln!("SKIPPED: no file system can be mounted here: {other:?}");
+            None
+        }
+    }
+}

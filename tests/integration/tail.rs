@@ -2,12 +2,12 @@
 //! answered at the end (`testdata/gen/changes.py --corpus`).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::corpora::{Tally, answer, compare_rows, extracted, lines, same};
-use crate::support::{Json, cassport, copy_tree, repository, run, tree};
+use crate::support::{Json, cassport, copy_tree, on_a_small_disk, repository, run, stderr, tree};
 
 /// 3.11 has whole segments in `cdc_raw`, and a commit log beside it; 4.1 has segments with their indexes.
 const CORPORA: [&str; 2] = ["3.11-cdc", "4.1-cdc"];
@@ -96,10 +96,6 @@ impl Place {
         changes.sort();
         changes
     }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A row with every column of the answer: one from before a column was added has nothing of it.
@@ -283,42 +279,6 @@ fn segments_of_another_cluster_ship_nothing_and_are_not_deleted() {
         let (log, bytes) =
             before.iter().find(|(n, _)| n.ends_with(&format!("{segment}.log"))).unwrap();
         assert!(kept(log, bytes), "{log} is gone, and {name} is held");
-    }
-}
-
-/// Runs `command` in a mount namespace of its own where `directory` is a file system of `kilobytes`; what is in it then is
-/// copied to `copy`. None with a loud word where that is not allowed.
-fn on_a_small_disk(
-    command: &Command,
-    directory: &Path,
-    kilobytes: u32,
-    copy: &Path,
-) -> Option<Output> {
-    std::fs::create_dir_all(directory).unwrap();
-    let script = format!(
-        "mount -t tmpfs -o size={kilobytes}k none \"$1\" || exit 99; cp -a \"$2/.\" \"$1\" 2>/dev/null; shift 2\n\
-         \"$@\"; code=$?; rm -rf \"{copy}\"; cp -a \"{0}\" \"{copy}\"; exit $code",
-        directory.display(),
-        copy = copy.display()
-    );
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-rm", "sh", "-c", &script, "sh"]).arg(directory).arg(copy);
-    unshare.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => unshare.env(name, value),
-            None => unshare.env_remove(name),
-        };
-    }
-    let done = unshare.output();
-    match done {
-        Ok(done) if done.status.code() != Some(99) && !stderr(&done).starts_with("unshare:") => {
-            Some(done)
-        }
-        other => {
-            eprintln!("SKIPPED: no file system can be mounted here: {other:?}");
-            None
-        }
     }
 }
 
