@@ -6,7 +6,6 @@ use md5::{Digest, Md5};
 
 use super::{Token, murmur3_token};
 use crate::cql::{CqlType, compare_values};
-use crate::io::ByteReader;
 
 /// A partitioner by its class (`IPartitioner`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,17 +116,10 @@ impl Partitioner {
 }
 
 /// `CompositeType.compare`, of keys of several columns. What is cut short comes first.
-fn compare_composites(types: &[CqlType], a: &[u8], b: &[u8]) -> Ordering {
-    let (mut a, mut b) = (ByteReader::new(a), ByteReader::new(b));
+fn compare_composites(types: &[CqlType], mut a: &[u8], mut b: &[u8]) -> Ordering {
     for cql_type in types {
-        let next = |r: &mut ByteReader<'_>| {
-            let value = r.read_bytes16("component of a partition key").ok().map(<[u8]>::to_vec);
-            // The byte that ends it.
-            r.read_u8("end of a component").ok();
-            value
-        };
-        let order = match (next(&mut a), next(&mut b)) {
-            (Some(a), Some(b)) => compare_values(cql_type, &a, &b),
+        let order = match (next_component(&mut a), next_component(&mut b)) {
+            (Some(a), Some(b)) => compare_values(cql_type, a, b),
             (a, b) => a.is_some().cmp(&b.is_some()),
         };
         if order.is_ne() {
@@ -135,6 +127,15 @@ fn compare_composites(types: &[CqlType], a: &[u8], b: &[u8]) -> Ordering {
         }
     }
     Ordering::Equal
+}
+
+/// The next component of a composite, with the byte that ends it left behind.
+fn next_component<'k>(rest: &mut &'k [u8]) -> Option<&'k [u8]> {
+    let (len, body) = rest.split_first_chunk::<2>()?;
+    let len = usize::from(u16::from_be_bytes(*len));
+    let value = body.get(..len)?;
+    *rest = body.get(len + 1..).unwrap_or_default();
+    Some(value)
 }
 
 /// Tokens of RandomPartitioner are at most 2^127.

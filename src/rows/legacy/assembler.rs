@@ -530,12 +530,14 @@ impl RowAssembler {
             }
             Scope::Range => {
                 let start = (&decoded.start.row, data, decoded.start.side);
-                if self.state == State::Open {
-                    if self.layout.compare(start, (&self.row, data, 0)).is_gt() {
-                        return Ok(self.hand_out(data));
-                    }
-                    // Repeated at a block of the index, or a part of one that was cut around a collection of this row.
-                } else if let Some(marker) = self.ranges.next_before(&self.layout, Some(start)) {
+                if self.state == State::Open
+                    && self.layout.compare(start, (&self.row, data, 0)).is_gt()
+                {
+                    return Ok(self.hand_out(data));
+                }
+                // A row can be open that it begins before: by a tombstone of that row, or where it is repeated at a block of the
+                // index, or a part of one that was cut around a collection.
+                if let Some(marker) = self.ranges.next_before(&self.layout, Some(start)) {
                     return Ok(Offer::Marker(marker));
                 }
                 self.open_range(data, decoded);
