@@ -111,7 +111,7 @@ fn a_value_that_cannot_be_is_pointed_at() {
         ("file-size = 'big'", "\"big\" is not a size", "            ^^^^^"),
         (
             "profile = 'xml'",
-            "[possible values: dms, csv, jsonl, cqlsh, datalake]",
+            "[possible values: dms, csv, jsonl, cqlsh, datalake, ddb-json, parquet]",
             "          ^^^^^",
         ),
         ("threads = 0", "0 is not in 1..=1024", "          ^"),

@@ -77,6 +77,7 @@ fn the_help_shows_options_by_heading() {
             "Several agents:",
             "S3 (credentials, profile and region as the AWS CLI finds them):",
             "Run:",
+            "Observation:",
             "Global options:"
         ],
         "{out}"
