@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI32;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::args::LogFormat;
 use super::logging::{self, Loudness};
@@ -27,6 +27,8 @@ pub struct Ui {
     progress: Arc<Progress>,
     board: Arc<Board>,
     cancel: Arc<AtomicI32>,
+    /// Signals set it.
+    listens: AtomicBool,
 }
 
 /// As long as it lives, a job can be looked at from outside.
@@ -58,7 +60,15 @@ impl Ui {
         }
         let progress = Arc::new(Progress::new(screen.clone(), quiet, global.progress_interval));
         let board = Arc::new(Board::new(Arc::clone(&progress) as Arc<dyn Events>));
-        Self { screen, loudness, format, progress, board, cancel: Arc::default() }
+        Self {
+            screen,
+            loudness,
+            format,
+            progress,
+            board,
+            cancel: Arc::default(),
+            listens: AtomicBool::new(false),
+        }
     }
 
     /// Where a job tells what it does.
@@ -75,6 +85,8 @@ impl Ui {
         memory: u64,
         listen: Option<SocketAddr>,
     ) -> Result<Observation> {
+        // Whoever reads where it listens may stop it.
+        self.cancel()?;
         self.board.introduce(command, host_name(), output, memory);
         let server = match listen {
             Some(address) => Some(self.serve(address, Arc::clone(&self.board) as Arc<dyn View>)?),
@@ -94,9 +106,11 @@ impl Ui {
     /// The flag that is set to the number of a signal when the user wants to stop, and 0 before. From this call on
     /// signals no longer end the process: the job has to look at the flag.
     pub fn cancel(&self) -> Result<Arc<AtomicI32>> {
-        let (screen, loudness, format) = (self.screen.clone(), self.loudness, self.format);
-        let say = move |words| say(&screen, loudness, format, words);
-        signals::listen(Arc::clone(&self.cancel), say)?;
+        if !self.listens.swap(true, Ordering::Relaxed) {
+            let (screen, loudness, format) = (self.screen.clone(), self.loudness, self.format);
+            let say = move |words| say(&screen, loudness, format, words);
+            signals::listen(Arc::clone(&self.cancel), say)?;
+        }
         Ok(Arc::clone(&self.cancel))
     }
 
