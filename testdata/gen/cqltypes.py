@@ -238,7 +238,7 @@ def _inet_text(data: bytes) -> str:
     return ":".join(f"{part:x}" for part in struct.unpack(">8H", data))
 
 
-def _civil(days: int) -> tuple[int, int, int]:
+def civil(days: int) -> tuple[int, int, int]:
     """Year, month, day of a day count from 1970, in the Gregorian calendar extended both ways."""
     days += 719468
     era, day_of_era = divmod(days, 146097)
@@ -253,13 +253,13 @@ def _timestamp_text(millis: int) -> Any:
     if not FIRST_MILLIS <= millis <= LAST_MILLIS:
         return Number(millis)
     days, rest = divmod(millis, 86400000)
-    year, month, day = _civil(days)
+    year, month, day = civil(days)
     return (f"{year:04}-{month:02}-{day:02} {rest // 3600000:02}:{rest // 60000 % 60:02}:{rest // 1000 % 60:02}"
             f".{rest % 1000:03}Z")
 
 
 def _date_text(days: int) -> str:
-    year, month, day = _civil(days)
+    year, month, day = civil(days)
     sign = "-" if year < 0 else "+" if year > 9999 else ""
     return f"{sign}{abs(year):04}-{month:02}-{day:02}"
 

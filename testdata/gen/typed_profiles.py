@@ -32,9 +32,9 @@ import corpusfile
 import datadir
 from answers import ask, to_one_clock
 from compare import DEFAULT_CASSPORT, Expected, Outcome, _key, _numbered, compare, expected_tables
-from cqltypes import NON_FINITE, CqlType
+from cqltypes import NON_FINITE, CqlType, civil
 from jsontext import Number, dumps, loads
-from node import BASE, LINES, Node
+from node import LINES, Node, fetched
 
 DYNAMODB_LOCAL = "2.5.4"
 MICROS_LIMIT = 9_223_372_036_854_775
@@ -142,18 +142,8 @@ def _text_of(key: Any) -> str:
     return key if isinstance(key, str) else dumps(key)
 
 
-def _civil(day: int) -> tuple[int, int, int]:
-    day += 719_468
-    era, rest = divmod(day, 146_097)
-    year = (rest - rest // 1460 + rest // 36_524 - rest // 146_096) // 365
-    of_year = rest - (365 * year + year // 4 - year // 100)
-    shifted = (5 * of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return year + era * 400 + (month <= 2), month, of_year - (153 * shifted + 2) // 5 + 1
-
-
 def _date(day: int) -> str:
-    year, month, of_month = _civil(day)
+    year, month, of_month = civil(day)
     sign = "-" if year < 0 else "+" if year > 9999 else ""
     return f"{sign}{abs(year):04}-{month:02}-{of_month:02}"
 
@@ -164,7 +154,7 @@ def _instant(millis: int, separator: str) -> str:
 
 
 def _timestamp(millis: int) -> Any:
-    return _instant(millis, " ") if 1 <= _civil(millis // 86_400_000)[0] <= 9999 else Number(millis)
+    return _instant(millis, " ") if 1 <= civil(millis // 86_400_000)[0] <= 9999 else Number(millis)
 
 
 def arrow_rows(expected: Expected, table: Any) -> list[dict[str, Any]]:
@@ -217,7 +207,6 @@ class Spark:
 
     def read(self, files: list[str]) -> Any:
         """By the reader of Parquet, row by row; timestamps as microseconds, since Python's end with the year 9999."""
-        import pyarrow as pa
         from pyspark.sql import functions, types
 
         tables = []
@@ -345,17 +334,7 @@ def dynamodb_local(scratch: Path) -> Iterator[Any]:
     import boto3
     from botocore.config import Config
 
-    directory = BASE / "lib" / f"dynamodb-local-{DYNAMODB_LOCAL}"
-    if not (directory / ".ok").exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        pom = scratch / "pom.xml"
-        pom.write_text(
-            "<project><modelVersion>4.0.0</modelVersion><groupId>gen</groupId><artifactId>gen</artifactId><version>1</version><dependencies>"
-            f"<dependency><groupId>com.amazonaws</groupId><artifactId>DynamoDBLocal</artifactId><version>{DYNAMODB_LOCAL}</version></dependency>"
-            "</dependencies></project>"
-        )
-        subprocess.run(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={directory}"], check=True)
-        (directory / ".ok").touch()
+    directory = fetched(f"dynamodb-local-{DYNAMODB_LOCAL}", "com.amazonaws", ["DynamoDBLocal"], DYNAMODB_LOCAL)
     port = 8000 + int(os.environ.get("CASSANDRA_ADDRESS", "127.0.0.1").rpartition(".")[2])
     command = ["java", "-Xmx768m", f"-Djava.library.path={directory}", "-cp", ":".join(glob.glob(f"{directory}/*.jar")),
                "com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-port", str(port), "-disableTelemetry"]
