@@ -32,7 +32,7 @@ import corpusfile
 import datadir
 from answers import ask, to_one_clock
 from compare import DEFAULT_CASSPORT, Expected, Outcome, _key, _numbered, compare, expected_tables
-from cqltypes import NON_FINITE, CqlType
+from cqltypes import NON_FINITE, CqlType, date_text, timestamp_text
 from jsontext import Number, dumps, loads
 from node import BASE, LINES, Node
 
@@ -113,13 +113,13 @@ def from_arrow(t: CqlType, scalar: Any) -> Any:
         return fields if t.name == "udt" else list(fields.values())
     if t.name == "timestamp":
         if pa.types.is_integer(scalar.type):
-            return _timestamp(scalar.as_py())
+            return timestamp_text(scalar.as_py())
         per_milli = {"ms": 1, "us": 1000, "ns": 1_000_000}[scalar.type.unit]
         if scalar.value % per_milli:
             raise ValueError(f"{scalar.value} {scalar.type.unit} are no whole milliseconds")
-        return _timestamp(scalar.value // per_milli)
+        return timestamp_text(scalar.value // per_milli)
     if t.name == "date":
-        return _date(scalar.value if pa.types.is_date32(scalar.type) else scalar.as_py())
+        return date_text(scalar.value if pa.types.is_date32(scalar.type) else scalar.as_py())
     value = scalar.as_py()
     if isinstance(value, bytes):
         return "0x" + value.hex()
@@ -140,31 +140,6 @@ def _float(value: float, _: Any) -> Any:
 
 def _text_of(key: Any) -> str:
     return key if isinstance(key, str) else dumps(key)
-
-
-def _civil(day: int) -> tuple[int, int, int]:
-    day += 719_468
-    era, rest = divmod(day, 146_097)
-    year = (rest - rest // 1460 + rest // 36_524 - rest // 146_096) // 365
-    of_year = rest - (365 * year + year // 4 - year // 100)
-    shifted = (5 * of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return year + era * 400 + (month <= 2), month, of_year - (153 * shifted + 2) // 5 + 1
-
-
-def _date(day: int) -> str:
-    year, month, of_month = _civil(day)
-    sign = "-" if year < 0 else "+" if year > 9999 else ""
-    return f"{sign}{abs(year):04}-{month:02}-{of_month:02}"
-
-
-def _instant(millis: int, separator: str) -> str:
-    day, rest = divmod(millis, 86_400_000)
-    return f"{_date(day)}{separator}{rest // 3_600_000:02}:{rest // 60_000 % 60:02}:{rest // 1000 % 60:02}.{rest % 1000:03}Z"
-
-
-def _timestamp(millis: int) -> Any:
-    return _instant(millis, " ") if 1 <= _civil(millis // 86_400_000)[0] <= 9999 else Number(millis)
 
 
 def arrow_rows(expected: Expected, table: Any) -> list[dict[str, Any]]:
@@ -284,9 +259,9 @@ def from_spark(t: CqlType, value: Any) -> Any:
     if t.name == "tuple":
         return [from_spark(of, value[i]) for i, of in enumerate(t.params)]
     if t.name == "timestamp":
-        return _timestamp(value)
+        return timestamp_text(value)
     if t.name == "date":
-        return _date(value)
+        return date_text(value)
     if isinstance(value, (bytes, bytearray)):
         return "0x" + bytes(value).hex()
     if isinstance(value, bool) or isinstance(value, str) and t.name not in ("decimal", "varint"):

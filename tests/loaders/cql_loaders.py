@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from common import ADDRESS, Answer, Extracted, Source, Tally, compare, extract, read
+from common import ADDRESS, Answer, Extracted, Loaded, Source, Tally, compare, extract, read
 
 BASE = Path(os.environ.get("CASSANDRA_BASE", "/cass"))
 DSBULK_VERSION = "1.10.0"
@@ -68,6 +69,7 @@ def load(source: Source, keyspace: str, tables: list[str], extracted: Extracted,
     tally = Tally(loader)
     source.truncate(keyspace, tables)
     for table in tables:
+        first = time.time()
         commands = extracted.commands(table)
         if not commands:
             tally.different.append(f"{table}: no command was said")
@@ -75,9 +77,9 @@ def load(source: Source, keyspace: str, tables: list[str], extracted: Extracted,
             run = run_cqlsh if command.startswith("COPY") else run_dsbulk
             if failure := run(command, source.scratch):
                 tally.different.append(f"{table}: {command[:300]}: {failure}")
+        loaded = None if times == "none" else Loaded(extracted.clock, first, time.time())
         after: Answer = read(source.session, keyspace, table)
-        counters = table == "counters"
-        compare(tally, source.answers[table], after, extracted.refused.get(table, {}), loader.startswith("DSBulk"), "none" if counters else times)
+        compare(tally, source.answers[table], after, extracted.refused.get(table, {}), loader.startswith("DSBulk"), times, loaded)
     tally.report()
     return tally
 
