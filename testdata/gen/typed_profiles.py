@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loads profiles `parquet` and `ddb-json` with the programs that are to read them, and compares every row with Cassandra's answer.
 
-    typed_profiles.py [CORPUS...] [--awkward] [--readers pyarrow,duckdb,spark,dynamodb] [--cassport PATH]
+    typed_profiles.py [CORPUS...] [--awkward] [--readers pyarrow,duckdb,spark,athena,dynamodb] [--cassport PATH]
 
 A corpus is what `generate.py` makes; `--awkward` runs a node of 5.0 and makes one of the rows in `awkward.py`. Needed beside
 `requirements.txt`: `pip install pyarrow duckdb pyspark boto3` for the readers asked for, a JDK, and Maven for DynamoDB Local.
@@ -187,41 +187,53 @@ class Spark:
         builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.driver.memory", "1g")
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
         # Files before Spark 3 had dates of another calendar; ours have not.
-        self.session = builder.config("spark.sql.parquet.datetimeRebaseModeInRead", "CORRECTED").getOrCreate()
+        builder = builder.config("spark.sql.parquet.datetimeRebaseModeInRead", "CORRECTED")
+        # A catalogue of tables that is gone with the process: the statements for Athena are Hive's.
+        builder = builder.config("spark.hadoop.javax.jdo.option.ConnectionURL", "jdbc:derby:memory:metastore;create=true")
+        builder = builder.config("spark.hadoop.datanucleus.schema.autoCreateAll", "true").config("spark.hadoop.hive.metastore.schema.verification", "false")
+        self.session = builder.config("spark.sql.warehouse.dir", tempfile.mkdtemp(prefix="gen-")).enableHiveSupport().getOrCreate()
         self.session.sparkContext.setLogLevel("ERROR")
 
     def read(self, files: list[str]) -> Any:
-        """By the reader of Parquet, row by row; timestamps as microseconds, since Python's end with the year 9999."""
-        import pyarrow as pa
+        """By the reader of Parquet."""
+        tables = [self._rows(self.session.read.parquet(file)) for file in files]
+        return SparkRows(tables[0].column_names, [row for table in tables for row in table.rows])
+
+    def read_by_statement(self, files: list[str]) -> Any:
+        """As a table of Hive, made by the statement for Athena."""
+        folder = Path(files[0]).parent
+        root, keyspace, table = folder.parents[1], folder.parent.name, folder.name
+        statement = (root / f"_cassport/{keyspace}.{table}.athena.sql").read_text().replace("s3://BUCKET/PREFIX/", f"file://{root}/")
+        self.session.sql(f"CREATE DATABASE IF NOT EXISTS `{keyspace}`")
+        self.session.sql(f"DROP TABLE IF EXISTS `{keyspace}`.`{table}`")
+        self.session.sql(statement.rstrip().removesuffix(";"))
+        return self._rows(self.session.table(f"`{keyspace}`.`{table}`"))
+
+    def _rows(self, frame: Any) -> SparkRows:
+        """Row by row; timestamps as milliseconds, since Python's end with the year 9999."""
         from pyspark.sql import functions, types
 
-        tables = []
-        for file in files:
-            frame = self.session.read.parquet(file)
+        def plain(column: Any, of: Any) -> Any:
+            if isinstance(of, (types.TimestampType, types.TimestampNTZType)):
+                return functions.unix_millis(column)
+            if isinstance(of, types.DateType):
+                return functions.unix_date(column)
+            if isinstance(of, types.ArrayType):
+                return functions.transform(column, lambda element: plain(element, of.elementType))
+            if isinstance(of, types.MapType):
+                # As a list of entries: the order of a map is lost in Python.
+                entries = functions.map_entries(column)
+                return functions.transform(
+                    entries,
+                    lambda entry: functions.struct(plain(entry["key"], of.keyType).alias("key"), plain(entry["value"], of.valueType).alias("value")),
+                )
+            if isinstance(of, types.StructType):
+                fields = [plain(column.getField(field.name), field.dataType).alias(field.name) for field in of.fields]
+                return functions.when(column.isNotNull(), functions.struct(*fields))
+            return column
 
-            def plain(column: Any, of: Any) -> Any:
-                if isinstance(of, (types.TimestampType, types.TimestampNTZType)):
-                    return functions.unix_millis(column)
-                if isinstance(of, types.DateType):
-                    return functions.unix_date(column)
-                if isinstance(of, types.ArrayType):
-                    return functions.transform(column, lambda element: plain(element, of.elementType))
-                if isinstance(of, types.MapType):
-                    # As a list of entries: the order of a map is lost in Python.
-                    entries = functions.map_entries(column)
-                    return functions.transform(
-                        entries,
-                        lambda entry: functions.struct(plain(entry["key"], of.keyType).alias("key"), plain(entry["value"], of.valueType).alias("value")),
-                    )
-                if isinstance(of, types.StructType):
-                    fields = [plain(column.getField(field.name), field.dataType).alias(field.name) for field in of.fields]
-                    return functions.when(column.isNotNull(), functions.struct(*fields))
-                return column
-
-            columns = [plain(frame["`" + f.name.replace("`", "``") + "`"], f.dataType).alias(f.name) for f in frame.schema.fields]
-            rows = frame.select(*columns).collect()
-            tables.append(SparkRows([f.name for f in frame.schema.fields], rows))
-        return SparkRows(tables[0].column_names, [row for table in tables for row in table.rows])
+        columns = [plain(frame["`" + f.name.replace("`", "``") + "`"], f.dataType).alias(f.name) for f in frame.schema.fields]
+        return SparkRows([f.name for f in frame.schema.fields], frame.select(*columns).collect())
 
 
 @dataclasses.dataclass
@@ -607,7 +619,7 @@ def main() -> None:
     parser.add_argument("corpora", nargs="*", type=Path, metavar="CORPUS")
     parser.add_argument("--awkward", action="store_true", help="also the rows of awkward.py, on a node of 5.0")
     parser.add_argument("--keep", type=Path, help="keep the corpus of --awkward here")
-    parser.add_argument("--readers", default="pyarrow,duckdb,spark,dynamodb")
+    parser.add_argument("--readers", default="pyarrow,duckdb,spark,athena,dynamodb")
     parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
     arguments = parser.parse_args()
     wanted = arguments.readers.split(",")
@@ -624,6 +636,8 @@ def main() -> None:
             readers["duckdb"] = read_duckdb
         if "spark" in wanted:
             readers["spark"] = Spark().read
+        if "athena" in wanted:
+            readers["Athena's statement"] = Spark().read_by_statement
         with dynamodb_local(scratch) if "dynamodb" in wanted else contextlib.nullcontext() as client:
             for corpus in corpora:
                 place = Path(tempfile.mkdtemp(dir=scratch))

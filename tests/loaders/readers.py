@@ -65,7 +65,8 @@ def texts(t: Any, value: Any) -> Any:
     if name in ("int", "bigint", "smallint", "tinyint", "counter"):
         return int(value) if value != "" else None
     if name == "boolean":
-        return value if value != "" else None
+        # Text to a reader that was told of text only.
+        return {"true": True, "false": False, "": None}.get(value, value)
     return value
 
 
@@ -219,13 +220,8 @@ def duckdb_csv(folder: Path, output: Path, keyspace: str, table: str) -> list[di
             f"SELECT * FROM read_csv('{path}', header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', "
             f"allow_quoted_nulls = false, columns = {{{shown}}}, max_line_size = 10000000, strict_mode = true, new_line = '\\n')"
         )
-        rows += [from_text(dict(zip(columns, row))) for row in relation.fetchall()]
+        rows += [dict(zip(columns, row)) for row in relation.fetchall()]
     return rows
-
-
-def from_text(row: dict[str, Any]) -> dict[str, Any]:
-    """Booleans of a reader that was told of text only."""
-    return {name: {"true": True, "false": False}.get(value, value) for name, value in row.items()}
 
 
 def without_lead(row: dict[str, Any]) -> dict[str, Any]:
@@ -286,7 +282,7 @@ def pyarrow_csv(folder: Path, output: Path, keyspace: str, table: str) -> list[d
                 convert_options=reader.ConvertOptions(column_types={name: pa.string() for name in columns}, null_values=[""], strings_can_be_null=True,
                                                       quoted_strings_can_be_null=False),
             )
-        rows += [from_text(row) for row in found.to_pylist()]
+        rows += found.to_pylist()
     return rows
 
 
@@ -335,7 +331,7 @@ def spark_csv(folder: Path, output: Path, keyspace: str, table: str) -> list[dic
     for path, columns in csv_files(folder):
         schema = ", ".join("`" + name.replace("`", "``") + "` STRING" for name in columns)
         frame = spark().read.schema(schema).csv(path, header=True, multiLine=True, quote='"', escape='"', nullValue=NO_TEXT, mode="FAILFAST")
-        rows += [from_text(row.asDict()) for row in frame.collect()]
+        rows += [row.asDict() for row in frame.collect()]
     return rows
 
 
