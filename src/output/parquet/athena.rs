@@ -2,7 +2,6 @@
 //!
 //! Types follow from the same [`Node`] as those in the files, so that the two cannot differ. Columns are found by name.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field};
@@ -92,8 +91,7 @@ fn hive_type(data_type: &DataType) -> Result<String> {
             let mut text = String::new();
             for (i, field) in fields.iter().enumerate() {
                 let separator = if i == 0 { "" } else { "," };
-                // Writing into a string cannot fail.
-                drop(write!(text, "{separator}{}:{}", quoted(field.name()), of(field)?));
+                text.push_str(&format!("{separator}{}:{}", quoted(field.name()), of(field)?));
             }
             format!("struct<{text}>")
         }

@@ -377,10 +377,10 @@ impl ColumnBuffer {
 
     /// An empty one with room for as much as `full` holds: growing step by step copies everything twice.
     fn as_large_as(node: &Node, full: &Self) -> Self {
-        fn room<T>(of: &Vec<T>) -> Vec<T> {
+        fn room<T>(of: &[T]) -> Vec<T> {
             Vec::with_capacity(of.len())
         }
-        fn ends_of(of: &Vec<i32>) -> Vec<i32> {
+        fn ends_of(of: &[i32]) -> Vec<i32> {
             let mut ends = room(of);
             ends.push(0);
             ends
