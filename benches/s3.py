@@ -26,7 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from run import Cost, Failed, measured, note, release_binary, warm
+from run import Cost, Failed, measured, release_binary, warm
 
 BUCKET = "bench"
 REPETITIONS = 3

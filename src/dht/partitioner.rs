@@ -16,9 +16,8 @@ pub enum Partitioner {
     Random,
     /// `ByteOrderedPartitioner`.
     ByteOrdered,
-    /// `LocalPartitioner`: ordered by the type of the key, here that of each of its columns, or none where they are not known; the
-    /// batch log and index tables.
-    Local(Vec<CqlType>),
+    /// `LocalPartitioner`: ordered by the type of the key, none where it is not known; the batch log and index tables.
+    Local(Option<CqlType>),
     /// Another class, whose order is not known.
     Other(String),
 }
@@ -30,7 +29,7 @@ impl Partitioner {
             "Murmur3Partitioner" => Self::Murmur3,
             "RandomPartitioner" => Self::Random,
             "ByteOrderedPartitioner" => Self::ByteOrdered,
-            "LocalPartitioner" => Self::Local(Vec::new()),
+            "LocalPartitioner" => Self::Local(None),
             _ => Self::Other(class.to_owned()),
         }
     }
@@ -49,7 +48,15 @@ impl Partitioner {
     /// This partitioner for a table whose partition key has columns of these types.
     pub fn of_key(&self, types: impl IntoIterator<Item = CqlType>) -> Self {
         match self {
-            Self::Local(_) => Self::Local(types.into_iter().collect()),
+            Self::Local(_) => {
+                let types: Vec<CqlType> = types.into_iter().collect();
+                Self::Local(match types.as_slice() {
+                    [] => None,
+                    [one] => Some(one.clone()),
+                    // Keys of several columns are composites.
+                    _ => Some(CqlType::Composite(types)),
+                })
+            }
             other => other.clone(),
         }
     }
@@ -58,7 +65,7 @@ impl Partitioner {
     pub fn has_token_order(&self) -> bool {
         match self {
             Self::Murmur3 | Self::Random | Self::ByteOrdered => true,
-            Self::Local(types) => !types.is_empty(),
+            Self::Local(of_key) => of_key.is_some(),
             Self::Other(_) => false,
         }
     }
@@ -105,37 +112,12 @@ impl Partitioner {
             Self::Murmur3 => Some((murmur3_token(a), a).cmp(&(murmur3_token(b), b))),
             Self::Random => Some((random_token(a), a).cmp(&(random_token(b), b))),
             Self::ByteOrdered => Some(a.cmp(b)),
-            Self::Local(types) => match types.as_slice() {
-                [] => None,
-                [one] => Some(compare_values(one, a, b).then_with(|| a.cmp(b))),
-                many => Some(compare_composites(many, a, b).then_with(|| a.cmp(b))),
-            },
+            Self::Local(of_key) => {
+                of_key.as_ref().map(|of_key| compare_values(of_key, a, b).then_with(|| a.cmp(b)))
+            }
             Self::Other(_) => None,
         }
     }
-}
-
-/// `CompositeType.compare`, of keys of several columns. What is cut short comes first.
-fn compare_composites(types: &[CqlType], mut a: &[u8], mut b: &[u8]) -> Ordering {
-    for cql_type in types {
-        let order = match (next_component(&mut a), next_component(&mut b)) {
-            (Some(a), Some(b)) => compare_values(cql_type, a, b),
-            (a, b) => a.is_some().cmp(&b.is_some()),
-        };
-        if order.is_ne() {
-            return order;
-        }
-    }
-    Ordering::Equal
-}
-
-/// The next component of a composite, with the byte that ends it left behind.
-fn next_component<'k>(rest: &mut &'k [u8]) -> Option<&'k [u8]> {
-    let (len, body) = rest.split_first_chunk::<2>()?;
-    let len = usize::from(u16::from_be_bytes(*len));
-    let value = body.get(..len)?;
-    *rest = body.get(len + 1..).unwrap_or_default();
-    Some(value)
 }
 
 /// Tokens of RandomPartitioner are at most 2^127.
@@ -185,7 +167,7 @@ mod tests {
             }
             assert_eq!(partitioner.token(b""), Token::MIN, "{partitioner:?}");
         }
-        assert_eq!(Partitioner::Local(Vec::new()).token(b"x"), Token(0));
+        assert_eq!(Partitioner::Local(None).token(b"x"), Token(0));
     }
 
     #[test]
@@ -206,7 +188,7 @@ mod tests {
             assert_eq!(bytes.parse_token(wrong), None, "{wrong}");
         }
         assert_eq!(Partitioner::Murmur3.parse_token("-7"), Some(Token(-7)));
-        assert_eq!(Partitioner::Local(vec![CqlType::Int]).parse_token("7"), None);
+        assert_eq!(Partitioner::Local(Some(CqlType::Int)).parse_token("7"), None);
     }
 
     #[test]

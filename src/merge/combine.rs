@@ -52,13 +52,7 @@ impl UpdateCombiner {
     pub fn new(table: &Arc<TableMetadata>, rule: TieBreak, now: i64) -> Self {
         Self {
             table: Arc::clone(table),
-            rules: RowMerge {
-                order: ClusteringOrder::new(table),
-                rule,
-                now,
-                counter: table.counter,
-                strict_liveness: false,
-            },
+            rules: RowMerge::new(table, rule, now, false),
             merged: MergedRow::default(),
             heap: SourceHeap::default(),
             next: Vec::new(),

@@ -9,7 +9,6 @@ use super::heap::SourceHeap;
 use super::purge::MergeBooks;
 use super::reconcile::{RowMerge, TieBreak};
 use super::unfiltereds::PartitionWalk;
-use crate::rows::ClusteringOrder;
 use crate::rows::PartitionSource;
 
 /// Takes what the merge hands on: of each partition first its key, then its static row (or that it has none), then its
@@ -57,13 +56,7 @@ impl<S: PartitionSource> PartitionMerge<S> {
         strict_liveness: bool,
         sources: Vec<S>,
     ) -> Self {
-        let rules = RowMerge {
-            order: ClusteringOrder::new(table),
-            rule,
-            now,
-            counter: table.counter,
-            strict_liveness,
-        };
+        let rules = RowMerge::new(table, rule, now, strict_liveness);
         let mut merge = Self {
             sources,
             rules,

@@ -11,12 +11,17 @@ use crate::rows::{
 
 use super::purge::{MergeBooks, row_deletion};
 use crate::rows::ClusteringOrder;
+use crate::schema::{CompactKind, TableMetadata};
 
 /// Rule for two cells with the same write time (CASSANDRA-14592), chosen by the node's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TieBreak {
     /// Up to 2.2: as [`TieBreak::Until311`]; and of clusterings that are equal and not of the same bytes (decimals), which also
     /// compete, a read shows that of the newest row marker or, without one, of the first column's newest cell.
+    ///
+    /// Tables with COMPACT STORAGE and no clustering are read by name (`SSTableNamesIterator`), so that cells with a TTL stay
+    /// such when they have expired, and of two the larger value wins (`BufferExpiringCell.reconcile`). Against a cell without
+    /// a TTL it depends on the order in which 2.x meets the SSTables, and what is not live wins here.
     Until22,
     /// Up to 3.11 (`Conflicts.resolveRegular`): what is not live at the clock wins, then the larger value, compared as
     /// *signed* bytes, then the later local deletion time.
@@ -43,13 +48,14 @@ fn compare_signed(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 /// True if `a` wins over `b` or is as good; for cells that are not counters.
-pub(super) fn wins(rule: TieBreak, now: i64, a: (&Cell, &[u8]), b: (&Cell, &[u8])) -> bool {
+#[inline]
+pub(super) fn wins(rules: &RowMerge, a: (&Cell, &[u8]), b: (&Cell, &[u8])) -> bool {
     let ((a, a_value), (b, b_value)) = (a, b);
     if a.timestamp != b.timestamp {
         return a.timestamp > b.timestamp;
     }
     let (a_time, b_time) = (a.local_deletion_time, b.local_deletion_time);
-    match rule {
+    match rules.rule {
         TieBreak::From40 => {
             if a_time.is_some() != b_time.is_some() {
                 return a_time.is_some();
@@ -65,8 +71,9 @@ pub(super) fn wins(rule: TieBreak, now: i64, a: (&Cell, &[u8]), b: (&Cell, &[u8]
             a_value >= b_value
         }
         TieBreak::Until22 | TieBreak::Until311 => {
-            let (a_live, b_live) = (a.is_live(now), b.is_live(now));
-            if a_live != b_live {
+            let (a_live, b_live) = (a.is_live(rules.now), b.is_live(rules.now));
+            let by_value = rules.read_by_name && a.is_expiring() && b.is_expiring();
+            if a_live != b_live && !by_value {
                 return !a_live;
             }
             match compare_signed(a_value, b_value) {
@@ -111,9 +118,27 @@ pub(super) struct RowMerge {
     pub(super) now: i64,
     pub(super) counter: bool,
     pub(super) strict_liveness: bool,
+    /// See [`TieBreak::Until22`].
+    read_by_name: bool,
 }
 
 impl RowMerge {
+    pub(super) fn new(
+        table: &TableMetadata,
+        rule: TieBreak,
+        now: i64,
+        strict_liveness: bool,
+    ) -> Self {
+        Self {
+            order: ClusteringOrder::new(table),
+            rule,
+            now,
+            counter: table.counter,
+            strict_liveness,
+            read_by_name: rule == TieBreak::Until22 && table.compact == CompactKind::StaticCompact,
+        }
+    }
+
     /// A deletion as it counts for cells: up to 2.2 it takes counters away whatever their times are (CASSANDRA-7346,
     /// `DeletionInfo.isDeleted`), from 3.0 on only older ones.
     #[inline]
@@ -380,7 +405,7 @@ impl MergedRow {
                             winner = Some((Cell { timestamp, ..best }, best_source));
                         }
                     }
-                } else if !wins(rules.rule, rules.now, (&best, value), (&cell, bytes)) {
+                } else if !wins(rules, (&best, value), (&cell, bytes)) {
                     winner = Some((cell, source));
                     (value, winner_path) = (bytes, own_path);
                 }

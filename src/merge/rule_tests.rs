@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::TieBreak::{self, From40, Until22, Until311};
 use super::model_source::NOW;
-use super::reconcile::wins;
+use super::reconcile::{RowMerge, wins};
 use super::{PartitionMerge, RowSink};
 use crate::dht::Token;
 use crate::error::Result;
@@ -42,8 +42,15 @@ fn expiring(timestamp: i64, ldt: i64) -> Cell {
 
 /// `a` against `b`: Greater if only `a` wins, Equal if either may.
 fn outcome(rule: TieBreak, a: (Cell, &[u8]), b: (Cell, &[u8])) -> Ordering {
-    let a_wins = wins(rule, NOW, (&a.0, a.1), (&b.0, b.1));
-    let b_wins = wins(rule, NOW, (&b.0, b.1), (&a.0, a.1));
+    outcome_in("CREATE TABLE k.t (p int PRIMARY KEY, v int);", rule, a, b)
+}
+
+/// The same in a table.
+fn outcome_in(table: &str, rule: TieBreak, a: (Cell, &[u8]), b: (Cell, &[u8])) -> Ordering {
+    let schema = parse_schema(table, None).unwrap();
+    let rules = RowMerge::new(schema.table("k", "t").unwrap(), rule, NOW, false);
+    let a_wins = wins(&rules, (&a.0, a.1), (&b.0, b.1));
+    let b_wins = wins(&rules, (&b.0, b.1), (&a.0, a.1));
     assert!(a_wins || b_wins, "neither wins: {a:?} {b:?}");
     b_wins.cmp(&a_wins).reverse()
 }
@@ -103,6 +110,25 @@ fn two_cells_by_the_rule_of_each_release() {
     // Negative deletion times of overflowed TTLs are long past, and still times.
     assert_eq!(outcome(Until311, (expiring(1, -1), b"a"), (live(1), b"z")), Greater);
     assert_eq!(outcome(From40, (expiring(1, -1), b"a"), (expiring(1, past), b"z")), Less);
+}
+
+#[test]
+fn of_two_expiring_cells_of_a_compact_table_without_clustering_the_value_wins_in_2_x() {
+    let compact = "CREATE TABLE k.t (p int PRIMARY KEY, v int, w int) WITH COMPACT STORAGE;";
+    let expired = |value: &'static [u8]| (expiring(1, NOW - 5), value);
+    let waiting = |value: &'static [u8]| (expiring(1, NOW + 5), value);
+    for (a, b, in_compact, in_others) in [
+        (expired(b"a"), waiting(b"b"), Ordering::Less, Ordering::Greater),
+        (expired(b"b"), waiting(b"a"), Ordering::Greater, Ordering::Greater),
+        (expired(b"a"), waiting(b"a"), Ordering::Less, Ordering::Greater),
+        // Against others 2.x has no fixed answer, and a tombstone always wins.
+        (expired(b"a"), (live(1), b"b"), Ordering::Greater, Ordering::Greater),
+        ((tombstone(1, NOW - 5), b""), waiting(b"b"), Ordering::Greater, Ordering::Greater),
+    ] {
+        assert_eq!(outcome_in(compact, Until22, a, b), in_compact, "{a:?} {b:?}");
+        assert_eq!(outcome_in(compact, Until311, a, b), in_others, "{a:?} {b:?}");
+        assert_eq!(outcome(Until22, a, b), in_others, "{a:?} {b:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What collections, tuples, user-defined types and vectors consist of, from one serialized value or from cells: the same
 //! for both, so that typed profiles see no difference.
 
-use super::json::{piece_of, udt_cell};
+use super::json::{piece_of, read_count, read_field, read_value, udt_cell};
 use super::scalar::Cause;
 use super::text::Piece;
 use crate::cql::CqlType;
@@ -17,29 +17,15 @@ pub(super) enum Members<'a> {
     Entries(Vec<(Piece<'a>, Option<Piece<'a>>)>),
 }
 
-/// Reads a value with an i32 length before it; negative for null.
-fn read_value<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
-    let len = r.read_i32("length of a value in a collection")?;
-    let Ok(len) = usize::try_from(len) else {
-        return Ok(None);
-    };
-    let piece = Piece::within(r.rest(), len);
-    r.skip(len, "a value in a collection")?;
-    Ok(Some(piece))
-}
-
-/// Number of elements, and how many of them there can be at most: each has a length of four bytes.
-fn read_count(r: &mut ByteReader<'_>) -> Result<(u32, usize), Cause> {
-    let count = r.read_i32("number of elements of a collection")?;
-    let count = u32::try_from(count)
-        .map_err(|_| Cause::new(format!("a collection of {count} elements")))?;
-    Ok((count, (count as usize).min(r.rest().len() / 4)))
+/// Elements that there can be at most: each has a length of four bytes.
+fn most(r: &ByteReader<'_>, count: u32) -> usize {
+    (count as usize).min(r.rest().len() / 4)
 }
 
 fn elements(bytes: &[u8]) -> Result<Members<'_>, Cause> {
     let mut r = ByteReader::new(bytes);
-    let (count, most) = read_count(&mut r)?;
-    let mut values = Vec::with_capacity(most);
+    let count = read_count(&mut r)?;
+    let mut values = Vec::with_capacity(most(&r, count));
     for _ in 0..count {
         values.push(read_value(&mut r)?);
     }
@@ -49,8 +35,8 @@ fn elements(bytes: &[u8]) -> Result<Members<'_>, Cause> {
 
 fn entries(bytes: &[u8]) -> Result<Members<'_>, Cause> {
     let mut r = ByteReader::new(bytes);
-    let (count, most) = read_count(&mut r)?;
-    let mut entries = Vec::with_capacity(most / 2);
+    let count = read_count(&mut r)?;
+    let mut entries = Vec::with_capacity(most(&r, count) / 2);
     for _ in 0..count {
         let Some(key) = read_value(&mut r)? else {
             return Err(Cause::new("a map with a null key"));
@@ -61,12 +47,11 @@ fn entries(bytes: &[u8]) -> Result<Members<'_>, Cause> {
     Ok(Members::Entries(entries))
 }
 
-/// Fields that were added to the type later are missing in older values.
 fn fields(count: usize, bytes: &[u8]) -> Result<Members<'_>, Cause> {
     let mut r = ByteReader::new(bytes);
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
-        values.push(if r.is_empty() { None } else { read_value(&mut r)? });
+        values.push(read_field(&mut r)?);
     }
     Ok(Members::Values(values))
 }

@@ -50,6 +50,29 @@ impl Special for InJson {
     }
 }
 
+/// Reads a value with an i32 length before it; negative for null.
+#[inline]
+pub(super) fn read_value<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
+    let len = r.read_i32("length of a value in a collection")?;
+    let Ok(len) = usize::try_from(len) else {
+        return Ok(None);
+    };
+    let piece = Piece::within(r.rest(), len);
+    r.skip(len, "a value in a collection")?;
+    Ok(Some(piece))
+}
+
+/// Reads a field of a tuple or user-defined type. Fields that were added to the type later are missing in older values.
+pub(super) fn read_field<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
+    if r.is_empty() { Ok(None) } else { read_value(r) }
+}
+
+/// Reads the number of elements that a collection begins with.
+pub(super) fn read_count(r: &mut ByteReader<'_>) -> Result<u32, Cause> {
+    let count = r.read_i32("number of elements of a collection")?;
+    u32::try_from(count).map_err(|_| Cause::new(format!("a collection of {count} elements")))
+}
+
 impl<const CSV: bool> JsonWriter<'_, CSV> {
     #[inline]
     pub(super) fn quote(&mut self) {
@@ -277,32 +300,15 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         Ok(())
     }
 
-    /// Reads a value with an i32 length before it; negative for null.
-    #[inline]
-    pub(super) fn read_value<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
-        let len = r.read_i32("length of a value in a collection")?;
-        let Ok(len) = usize::try_from(len) else {
-            return Ok(None);
-        };
-        let piece = Piece::within(r.rest(), len);
-        r.skip(len, "a value in a collection")?;
-        Ok(Some(piece))
-    }
-
-    pub(super) fn read_count(r: &mut ByteReader<'_>) -> Result<u32, Cause> {
-        let count = r.read_i32("number of elements of a collection")?;
-        u32::try_from(count).map_err(|_| Cause::new(format!("a collection of {count} elements")))
-    }
-
     fn frozen_elements(&mut self, element: &CqlType, bytes: &[u8]) -> Written {
         let mut r = ByteReader::new(bytes);
-        let count = Self::read_count(&mut r)?;
+        let count = read_count(&mut r)?;
         self.out.byte(b'[');
         for i in 0..count {
             if i > 0 {
                 self.comma();
             }
-            match Self::read_value(&mut r)? {
+            match read_value(&mut r)? {
                 Some(value) => self.value(element, value)?,
                 None => self.null(),
             }
@@ -313,18 +319,18 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
 
     fn frozen_entries(&mut self, key: &CqlType, value: &CqlType, bytes: &[u8]) -> Written {
         let mut r = ByteReader::new(bytes);
-        let count = Self::read_count(&mut r)?;
+        let count = read_count(&mut r)?;
         self.out.byte(b'{');
         for i in 0..count {
             if i > 0 {
                 self.comma();
             }
-            let Some(key_bytes) = Self::read_value(&mut r)? else {
+            let Some(key_bytes) = read_value(&mut r)? else {
                 return Err(Cause::new("a map with a null key"));
             };
             self.key(key, key_bytes)?;
             self.colon();
-            match Self::read_value(&mut r)? {
+            match read_value(&mut r)? {
                 Some(piece) => self.value(value, piece)?,
                 None => self.null(),
             }
@@ -356,11 +362,6 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         Ok(())
     }
 
-    pub(super) fn read_field<'a>(r: &mut ByteReader<'a>) -> Result<Option<Piece<'a>>, Cause> {
-        // Fields that were added to the type later are missing in older values.
-        if r.is_empty() { Ok(None) } else { Self::read_value(r) }
-    }
-
     fn tuple(&mut self, elements: &[CqlType], bytes: &[u8]) -> Written {
         let mut r = ByteReader::new(bytes);
         self.out.byte(b'[');
@@ -368,7 +369,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
             if i > 0 {
                 self.comma();
             }
-            match Self::read_field(&mut r)? {
+            match read_field(&mut r)? {
                 Some(value) => self.value(element, value)?,
                 None => self.null(),
             }
@@ -392,7 +393,7 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         self.out.byte(b'{');
         for (i, (name, field)) in udt.fields.iter().enumerate() {
             self.field_name(i, name)?;
-            match Self::read_field(&mut r)? {
+            match read_field(&mut r)? {
                 Some(value) => self.value(field, value)?,
                 None => self.null(),
             }

@@ -5,7 +5,7 @@
 
 use super::buffer::TextBuffer;
 use super::dates::DateTables;
-use super::json::{JsonWriter, piece_of, udt_cell};
+use super::json::{piece_of, read_count, read_field, read_value, udt_cell};
 use super::refusal::RefusalKind;
 use super::scalar::{Cause, Form, NumberLimit, TimestampForm, Written, put_scalar};
 use super::stats::Notes;
@@ -84,8 +84,6 @@ pub(super) struct LiteralWriter<'o> {
     /// How many values the one at hand lies within.
     pub(super) depth: u32,
 }
-
-type Reader = JsonWriter<'static, false>;
 
 impl LiteralWriter<'_> {
     fn scalar(&mut self, form: Form, bytes: &[u8]) -> Written {
@@ -219,14 +217,14 @@ impl LiteralWriter<'_> {
         [open, close]: [u8; 2],
     ) -> Written {
         let mut r = ByteReader::new(bytes);
-        let count = Reader::read_count(&mut r)?;
+        let count = read_count(&mut r)?;
         if open == b'{' {
             self.check_order(count)?;
         }
         self.out.byte(open);
         for i in 0..count {
             self.separate(i as usize);
-            let value = Reader::read_value(&mut r)?.ok_or_else(null_within)?;
+            let value = read_value(&mut r)?.ok_or_else(null_within)?;
             self.inner(element, value)?;
         }
         self.out.byte(close);
@@ -235,15 +233,15 @@ impl LiteralWriter<'_> {
 
     fn frozen_entries(&mut self, key: &CqlType, value: &CqlType, bytes: &[u8]) -> Written {
         let mut r = ByteReader::new(bytes);
-        let count = Reader::read_count(&mut r)?;
+        let count = read_count(&mut r)?;
         self.check_order(count)?;
         self.out.byte(b'{');
         for i in 0..count {
             self.separate(i as usize);
-            let piece = Reader::read_value(&mut r)?.ok_or_else(null_within)?;
+            let piece = read_value(&mut r)?.ok_or_else(null_within)?;
             self.inner(key, piece)?;
             self.out.byte(b':');
-            let piece = Reader::read_value(&mut r)?.ok_or_else(null_within)?;
+            let piece = read_value(&mut r)?.ok_or_else(null_within)?;
             self.nullable(value, piece)?;
         }
         self.out.byte(b'}');
@@ -255,7 +253,7 @@ impl LiteralWriter<'_> {
         self.out.byte(b'(');
         for (i, element) in elements.iter().enumerate() {
             self.separate(i);
-            let value = Reader::read_field(&mut r)?.ok_or_else(null_within)?;
+            let value = read_field(&mut r)?.ok_or_else(null_within)?;
             self.inner(element, value)?;
         }
         self.out.byte(b')');
@@ -268,7 +266,7 @@ impl LiteralWriter<'_> {
         let mut written = 0;
         self.out.byte(b'{');
         for (name, field) in &udt.fields {
-            if let Some(value) = Reader::read_field(&mut r)? {
+            if let Some(value) = read_field(&mut r)? {
                 self.field(&mut written, name, field, value)?;
             }
         }

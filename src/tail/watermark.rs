@@ -38,7 +38,14 @@ pub(super) struct Watermarks {
 impl Watermarks {
     /// None known yet.
     pub(super) fn new(sync_period: Duration, sees_all: bool) -> Self {
-        Self { sync_period, sees_all, candidate: None, done: None, published: None, published_at: None }
+        Self {
+            sync_period,
+            sees_all,
+            candidate: None,
+            done: None,
+            published: None,
+            published_at: None,
+        }
     }
 
     /// Notes how all segments stand after a pass over them that began at `began` (ms since 1970).

@@ -238,7 +238,7 @@ def _inet_text(data: bytes) -> str:
     return ":".join(f"{part:x}" for part in struct.unpack(">8H", data))
 
 
-def _civil(days: int) -> tuple[int, int, int]:
+def civil(days: int) -> tuple[int, int, int]:
     """Year, month, day of a day count from 1970, in the Gregorian calendar extended both ways."""
     days += 719468
     era, day_of_era = divmod(days, 146097)
@@ -262,7 +262,7 @@ def instant_text(millis: int) -> str:
 
 def date_text(days: int) -> str:
     """A day count from 1970 as text; years of other than four digits have a sign."""
-    year, month, day = _civil(days)
+    year, month, day = civil(days)
     sign = "-" if year < 0 else "+" if year > 9999 else ""
     return f"{sign}{abs(year):04}-{month:02}-{day:02}"
 

@@ -13,11 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import corpusfile
-import datadir
-from answers import Answer, ask, to_one_clock
-from generate import TESTDATA
 from node import LINES, Line, Node
+from regression import finish, save, session_of
 
 KEYSPACE = "dropped"
 TABLES = ("regular", "statics")
@@ -57,35 +54,6 @@ def play(node: Node, session: Any, frozen: bool, column: str, first: int) -> Non
     node.flush([KEYSPACE])
 
 
-def session_of(node: Node) -> Any:
-    session = node.session()
-    for keyspace in ("system", "system_schema"):
-        node.control("disableautocompaction", keyspace)
-    return session
-
-
-def finish(node: Node, session: Any) -> list[Answer]:
-    """Cassandra's answers; then everything but the tables in as few files as can be."""
-    answers = [ask(session, node.line, KEYSPACE, table) for table in TABLES]
-    to_one_clock(answers)
-    node.flush(["system", "system_schema"])
-    node.control("compact", "system_schema")
-    node.control("compact", "system", "local")
-    node.control("drain")
-    return answers
-
-
-def save(node: Node, name: str, answers: list[Answer], notes: str) -> None:
-    target = TESTDATA / "regressions" / name
-    datadir.copy(node.data, target / "data", [KEYSPACE], set(TABLES))
-    for table in UNNEEDED:
-        for directory in (target / "data/system_schema").glob(f"{table}-*"):
-            shutil.rmtree(directory)
-    corpusfile.write(target, node.line, [(answer, notes) for answer in answers], {})
-    size = sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
-    print(f"{name}: {sum(len(a.rows) for a in answers)} rows, {size} bytes")
-
-
 def one_line(line: Line, scratch: Path) -> None:
     node = Node(line, scratch / line.name)
     with node:
@@ -95,8 +63,8 @@ def one_line(line: Line, scratch: Path) -> None:
         play(node, session, True, "k_frozen", 0)
         if line.number >= (3, 11):
             play(node, session, False, "n_cells", 10)
-        answers = finish(node, session)
-    save(node, f"{line.name}-dropped-udt", answers, "dropped columns of a user type")
+        answers = finish(node, session, KEYSPACE, TABLES)
+    save(node, f"{line.name}-dropped-udt", answers, "dropped columns of a user type", UNNEEDED)
 
 
 def main() -> None:

@@ -10,11 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import corpusfile
-import datadir
-from answers import ask, to_one_clock
-from generate import TESTDATA
 from node import LINES, Line, Node
+from regression import finish, save, session_of
 
 KEYSPACE = "indexed"
 TABLE = "numbers"
@@ -42,25 +39,11 @@ def play(node: Node, session: Any) -> None:
 
 
 def one_line(line: Line, scratch: Path) -> None:
-    target = TESTDATA / "regressions" / f"{line.name}-local"
     with Node(line, scratch / line.name) as node:
-        session = node.session()
-        for keyspace in ("system", "system_schema"):
-            node.control("disableautocompaction", keyspace)
+        session = session_of(node)
         play(node, session)
-        answers = [ask(session, node.line, KEYSPACE, TABLE)]
-        to_one_clock(answers)
-        node.flush(["system", "system_schema"])
-        node.control("compact", "system_schema")
-        node.control("compact", "system", "local")
-        node.control("drain")
-    datadir.copy(node.data, target / "data", [KEYSPACE], {TABLE})
-    for table in UNNEEDED:
-        for directory in (target / "data/system_schema").glob(f"{table}-*"):
-            shutil.rmtree(directory)
-    corpusfile.write(target, line, [(answers[0], "secondary indexes, ordered by the types of their columns")], {})
-    size = sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
-    print(f"{target.name}: {len(answers[0].rows)} rows, {size} bytes")
+        answers = finish(node, session, KEYSPACE, [TABLE])
+    save(node, f"{line.name}-local", answers, "secondary indexes, ordered by the types of their columns", UNNEEDED)
 
 
 def main() -> None:

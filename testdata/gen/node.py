@@ -85,16 +85,21 @@ class NodeError(RuntimeError):
 
 
 def jars(line: Line) -> list[str]:
-    """The class path of a line, fetched once with Maven."""
-    directory = BASE / "lib" / line.version
+    """The class path of a line."""
+    artifacts = ["cassandra-all"] + (["cassandra-thrift"] if line.number < (4, 0) else [])
+    directory = fetched(line.version, "org.apache.cassandra", artifacts, line.version)
+    return sorted(glob.glob(f"{directory}/*.jar"))
+
+
+def fetched(name: str, group: str, artifacts: Iterable[str], version: str) -> Path:
+    """A directory with artifacts of one group and all that they need, fetched once with Maven."""
+    directory = BASE / "lib" / name
     done = directory / ".ok"
     if not done.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        artifacts = ["cassandra-all"] + (["cassandra-thrift"] if line.number < (4, 0) else [])
         dependencies = "".join(
-            f"<dependency><groupId>org.apache.cassandra</groupId><artifactId>{a}</artifactId>"
-            f"<version>{line.version}</version></dependency>"
-            for a in artifacts
+            f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+            for artifact in artifacts
         )
         with tempfile.TemporaryDirectory() as scratch:
             pom = Path(scratch, "pom.xml")
@@ -108,7 +113,7 @@ def jars(line: Line) -> list[str]:
                 check=True,
             )
         done.touch()
-    return sorted(glob.glob(f"{directory}/*.jar"))
+    return directory
 
 
 def _debian_mirror() -> str:

@@ -34,7 +34,7 @@ from answers import ask, to_one_clock
 from compare import DEFAULT_CASSPORT, Expected, Outcome, _key, _numbered, compare, expected_tables
 from cqltypes import NON_FINITE, CqlType, date_text, timestamp_text
 from jsontext import Number, dumps, loads
-from node import BASE, LINES, Node
+from node import LINES, Node, fetched
 
 DYNAMODB_LOCAL = "2.5.4"
 MICROS_LIMIT = 9_223_372_036_854_775
@@ -332,17 +332,7 @@ def dynamodb_local(scratch: Path) -> Iterator[Any]:
     import boto3
     from botocore.config import Config
 
-    directory = BASE / "lib" / f"dynamodb-local-{DYNAMODB_LOCAL}"
-    if not (directory / ".ok").exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        pom = scratch / "pom.xml"
-        pom.write_text(
-            "<project><modelVersion>4.0.0</modelVersion><groupId>gen</groupId><artifactId>gen</artifactId><version>1</version><dependencies>"
-            f"<dependency><groupId>com.amazonaws</groupId><artifactId>DynamoDBLocal</artifactId><version>{DYNAMODB_LOCAL}</version></dependency>"
-            "</dependencies></project>"
-        )
-        subprocess.run(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={directory}"], check=True)
-        (directory / ".ok").touch()
+    directory = fetched(f"dynamodb-local-{DYNAMODB_LOCAL}", "com.amazonaws", ["DynamoDBLocal"], DYNAMODB_LOCAL)
     port = 8000 + int(os.environ.get("CASSANDRA_ADDRESS", "127.0.0.1").rpartition(".")[2])
     command = ["java", "-Xmx768m", f"-Djava.library.path={directory}", "-cp", ":".join(glob.glob(f"{directory}/*.jar")),
                "com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-port", str(port), "-disableTelemetry"]

@@ -154,7 +154,10 @@ class Workload:
     def phase(self, execute: Execute, flushed: bool = True) -> None:
         """One phase of random statements, mostly between two flushes."""
         for table in self.tables if flushed else []:
-            table.used_times.clear()
+            # 2.x reads compact tables without clustering by the names of their cells, and goes by the order in which it meets the
+            # SSTables where an expired cell ties with another: equal partitions of one scan have different answers.
+            if not (self.line.number < (3, 0) and table.compact and not table.clustering):
+                table.used_times.clear()
         for _ in range(self.statements):
             table = self.dice.choice(self.tables)
             if not table.compact and self.dice.random() < 0.02:

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "testdata/gen"))
 
 from answers import Answer, ask  # noqa: E402
-from cqltypes import CqlType, canonical, instant_text  # noqa: E402, F401
-from node import ADDRESS, LINES, Node  # noqa: E402
+from cqltypes import CqlType, canonical  # noqa: E402
+from node import LINES, Node  # noqa: E402
 
 LINE = LINES["5.0"]
 # What DSBulk 1.10 makes of -0.0, and what an empty value of a type other than text and blob becomes in CSV.

@@ -7,7 +7,6 @@ Needs no node: this is what runs in CI. Spark too with `--only duckdb,pyarrow,sp
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from datetime import datetime, timezone

@@ -6,38 +6,20 @@ import glob
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from common import ADDRESS, Answer, Extracted, Loaded, Source, Tally, compare, extract, read
+from common import Answer, Extracted, Loaded, Source, Tally, compare, extract, read
+from node import ADDRESS, fetched
 
-BASE = Path(os.environ.get("CASSANDRA_BASE", "/cass"))
 DSBULK_VERSION = "1.10.0"
 DSBULK_MODULES = ("dsbulk-runner", "dsbulk-workflow-load", "dsbulk-connectors-csv", "dsbulk-codecs-text", "dsbulk-executor-reactor",
                   "dsbulk-batcher-reactor")
 
 
 def dsbulk_jars() -> str:
-    """DSBulk's class path, fetched once with Maven (its distribution is not there, its modules are)."""
-    directory = BASE / "lib" / f"dsbulk-{DSBULK_VERSION}"
-    done = directory / ".ok"
-    if not done.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        dependencies = "".join(
-            f"<dependency><groupId>com.datastax.oss</groupId><artifactId>{module}</artifactId><version>{DSBULK_VERSION}</version></dependency>"
-            for module in DSBULK_MODULES
-        )
-        with tempfile.TemporaryDirectory() as scratch:
-            pom = Path(scratch, "pom.xml")
-            pom.write_text(
-                "<project><modelVersion>4.0.0</modelVersion><groupId>gen</groupId><artifactId>gen</artifactId>"
-                f"<version>1</version><dependencies>{dependencies}</dependencies></project>"
-            )
-            subprocess.run(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={directory}",
-                            "-DincludeScope=runtime"], check=True)
-        done.touch()
-    return f"{directory}/*"
+    """DSBulk's class path (its distribution is not there to be fetched, its modules are)."""
+    return f"{fetched(f'dsbulk-{DSBULK_VERSION}', 'com.datastax.oss', DSBULK_MODULES, DSBULK_VERSION)}/*"
 
 
 def run_dsbulk(command: str, scratch: Path) -> str:

@@ -9,7 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from common import Answer, Extracted, Source, Tally, extract, instant_text
+from common import Answer, Extracted, Source, Tally, extract
+from cqltypes import instant_text
 
 
 OUTPUTS = (("datalake", "none"), ("datalake", "gzip"), ("csv", "none"), ("csv", "gzip"), ("jsonl", "none"), ("jsonl", "gzip"), ("jsonl", "zstd"))

@@ -151,53 +151,32 @@ impl Target<'_> {
             self.table.job.table.qualified_name(),
             column.source.as_deref().unwrap_or(&column.name)
         );
+        let mut note = |kind, code, what: &str, hint| {
+            found.column(kind, code, &column.name, what.to_owned(), hint);
+        };
         let asked = self.table.job.column_types.get(column.source.as_deref().unwrap_or_default());
         if let Some(ColumnType::Numeric(_)) = asked {
             let what = "numbers that do not fit the DECIMAL exactly are quarantined with their row";
             let hint = Some(format!("--column-type '{name}=STRING'"));
-            found.column(
-                FindingKind::Possible,
-                "value-may-not-fit",
-                &column.name,
-                what.to_owned(),
-                hint,
-            );
+            note(FindingKind::Possible, "value-may-not-fit", what, hint);
         }
         if asked.is_none() && holds(cql_type, &is_large_number) {
             let what = "decimals and varints become strings: they have no greatest precision";
             let hint = is_large_number(cql_type)
                 .then(|| format!("--column-type '{name}=DECIMAL(38,10)', where all values fit"));
-            found.column(
-                FindingKind::Changed,
-                "type-as-string",
-                &column.name,
-                what.to_owned(),
-                hint,
-            );
+            note(FindingKind::Changed, "type-as-string", what, hint);
         }
         let is_text = |of: &CqlType| matches!(of, CqlType::Time | CqlType::Duration);
         if holds(cql_type, &is_text) {
             let what = "time and duration become strings: Spark refuses files with TIME, and there is no duration";
-            found.column(
-                FindingKind::Changed,
-                "type-as-string",
-                &column.name,
-                what.to_owned(),
-                None,
-            );
+            note(FindingKind::Changed, "type-as-string", what, None);
         }
         let is_timestamp =
             |of: &CqlType| matches!(of, CqlType::Timestamp | CqlType::LegacyTimestamp);
         if asked.is_none() && holds(cql_type, &is_timestamp) {
             let what = "timestamps beyond the range of microseconds (292,000 years) are quarantined with their row: Spark and DuckDB refuse a file with one";
             let hint = is_timestamp(cql_type).then(|| format!("--column-type '{name}=INT8'"));
-            found.column(
-                FindingKind::Possible,
-                "value-may-not-fit",
-                &column.name,
-                what.to_owned(),
-                hint,
-            );
+            note(FindingKind::Possible, "value-may-not-fit", what, hint);
         }
     }
 }

@@ -148,6 +148,14 @@ pub(super) struct Encoder<'o> {
     pub(super) scratch: &'o mut TextBuffer,
 }
 
+fn json_writer<'w>(
+    out: &'w mut TextBuffer,
+    tables: DateTables,
+    notes: &'w mut Notes,
+) -> JsonWriter<'w, false> {
+    JsonWriter { out, style: JSON, tables, notes }
+}
+
 impl Encoder<'_> {
     fn scalar(&mut self, form: Form, bytes: &[u8]) -> Result<(), Cause> {
         put_scalar(self.out, self.tables, form, bytes, &mut Notes::default())
@@ -155,13 +163,7 @@ impl Encoder<'_> {
 
     /// A JSON string.
     fn string(&mut self, text: Piece<'_>, ascii: bool) -> Result<usize, Cause> {
-        JsonWriter::<false> {
-            out: self.out,
-            style: JSON,
-            tables: self.tables,
-            notes: &mut Notes::default(),
-        }
-        .string(text, ascii)?;
+        json_writer(self.out, self.tables, &mut Notes::default()).string(text, ascii)?;
         Ok(text.bytes.len())
     }
 
@@ -275,22 +277,26 @@ impl Encoder<'_> {
         &mut self,
         write: impl FnOnce(&mut JsonWriter<'_, false>) -> Result<(), Cause>,
     ) -> Result<usize, Cause> {
-        self.scratch.truncate(0);
-        write(&mut JsonWriter {
-            out: self.scratch,
-            style: JSON,
-            tables: self.tables,
-            notes: &mut Notes::default(),
-        })?;
+        self.set_scratch(write)?;
         self.out.array(b"{\"S\":");
-        JsonWriter::<false> {
-            out: self.out,
-            style: JSON,
-            tables: self.tables,
-            notes: &mut Notes::default(),
-        }
-        .string(self.scratch.as_piece(), false)?;
+        let size = self.scratch_as_string()?;
         self.out.byte(b'}');
+        Ok(size)
+    }
+
+    /// Makes what `write` writes the whole of `scratch`.
+    fn set_scratch(
+        &mut self,
+        write: impl FnOnce(&mut JsonWriter<'_, false>) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        self.scratch.truncate(0);
+        write(&mut json_writer(self.scratch, self.tables, &mut Notes::default()))
+    }
+
+    /// `scratch` as a JSON string.
+    fn scratch_as_string(&mut self) -> Result<usize, Cause> {
+        let mut notes = Notes::default();
+        json_writer(self.out, self.tables, &mut notes).string(self.scratch.as_piece(), false)?;
         Ok(self.scratch.len())
     }
 
@@ -456,23 +462,9 @@ impl Encoder<'_> {
                 self.quoted(Form::Blob { prefix: true }, key.bytes)
             }
             (_, None) => {
-                self.scratch.truncate(0);
-                JsonWriter::<false> {
-                    out: self.scratch,
-                    style: JSON,
-                    tables: self.tables,
-                    notes: &mut Notes::default(),
-                }
-                .value(cql_type, key)?;
+                self.set_scratch(|json| json.value(cql_type, key))?;
                 valid_text(self.scratch.written(), false)?;
-                JsonWriter::<false> {
-                    out: self.out,
-                    style: JSON,
-                    tables: self.tables,
-                    notes: &mut Notes::default(),
-                }
-                .string(self.scratch.as_piece(), false)?;
-                Ok(self.scratch.len())
+                self.scratch_as_string()
             }
         }
     }

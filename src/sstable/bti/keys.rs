@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(key, [&[0x40][..], &token, b"\x40key\0\x38"].concat());
         let key = decorated_key(&Partitioner::ByteOrdered, b"0").unwrap();
         assert_eq!(key, b"\x400\0\x400\0\x38");
-        assert_eq!(decorated_key(&Partitioner::Local(Vec::new()), b"0"), None);
+        assert_eq!(decorated_key(&Partitioner::Local(None), b"0"), None);
     }
 
     #[test]

@@ -28,7 +28,8 @@ fn extracted(
     more: &[&str],
 ) -> (String, impl Fn(&str) -> String + use<>) {
     let (url, endpoint) = (bucket.url(prefix), format!("http://{}", bucket.server.address));
-    let mut extract = command(&["extract", "--output", &url, "--now", "1795279700", "-k", "shop"]);
+    let mut extract =
+        command(&["extract", "--output", &url, "--now", "1795279700", "-k", "shop,storage"]);
     extract.args(["--s3-endpoint", &endpoint, "--s3-path-style"]).args(more);
     extract.arg("--data-dir").arg(repository("testdata/4.1/data"));
     let said = stderr(&run(extract, 0));
