@@ -130,7 +130,8 @@ pub fn next(look: Look, tables: &[Written], place: &Location, lines: &mut Vec<St
             Profile::Datalake => spark(look, table, place, &mut commands),
             Profile::DdbJson => import_table(table, place, &mut commands),
             Profile::Parquet => commands.push(format!(
-                "spark.read.parquet('{place}/{0}/{1}') in PySpark, or SELECT * FROM read_parquet('{place}/{0}/{1}/*.parquet') in DuckDB",
+                "spark.read.parquet('{place}/{0}/{1}') in PySpark, or SELECT * FROM read_parquet('{place}/{0}/{1}/*.parquet') in DuckDB, \
+                 or {place}/_cassport/{0}.{1}.athena.sql in Athena",
                 table.keyspace, table.table
             )),
             Profile::Jsonl => commands.push(format!(

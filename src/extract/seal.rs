@@ -26,6 +26,7 @@ use crate::output::names::{
 use crate::output::run::RunInfo;
 use crate::output::state::{Complete, CompleteTable, HandOffProof};
 use crate::progress::{Events, Report};
+use crate::schema::parse_schema;
 use crate::store::Store;
 
 /// Makes further side files: object name and bytes.
@@ -470,8 +471,19 @@ fn profile_side_files(
             sealed.warnings.extend(made.warnings);
         }
         profile => {
+            let schema = match options.schema_cql {
+                Some(cql) => Some(cql.to_owned()),
+                None => {
+                    let bytes = store.get(SCHEMA)?.unwrap_or_default();
+                    String::from_utf8(bytes).ok()
+                }
+            };
+            // It is read for the fields of user-defined types only; where they are missing, that is told of the table.
+            let schema = schema.and_then(|cql| parse_schema(&cql, None).ok());
             for table in tables {
-                sealed.objects.extend(side_files(store, profile, table)?);
+                let made =
+                    side_files(store, profile, table, schema.as_ref(), &mut sealed.warnings)?;
+                sealed.objects.extend(made);
             }
         }
     }

@@ -7,7 +7,8 @@ use crate::cql::{CqlType, parse_cql_type};
 use crate::error::{Error, Result};
 use crate::output::manifest::{ColumnStats, FileEntry, ManifestColumn};
 use crate::output::names::{OWN, table_folder};
-use crate::output::{ColumnType, Profile};
+use crate::output::{ColumnType, Profile, athena_table};
+use crate::schema::Schema;
 use crate::store::Store;
 
 /// Empty object that says that a table's folder is whole; the last one of it that is written.
@@ -20,13 +21,25 @@ pub(super) fn side_files(
     store: &dyn Store,
     profile: Profile,
     table: &SealedTable,
+    schema: Option<&Schema>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
     let folder = table_folder(&table.keyspace, &table.table);
     let own = format!("{OWN}/{}.{}", table.keyspace, table.table);
     let mut files = Vec::new();
     match profile {
         Profile::Dms | Profile::Jsonl | Profile::Cqlsh | Profile::DdbJson => {}
-        Profile::Parquet => files.push((format!("{folder}{SUCCESS}"), Vec::new())),
+        Profile::Parquet => {
+            match athena(store, table, schema) {
+                Ok(text) => files.push((format!("{own}.athena.sql"), text)),
+                // The files are as good without it.
+                Err(error) => warnings.push(format!(
+                    "no statement for Athena: {}.{}: {error}",
+                    table.keyspace, table.table
+                )),
+            }
+            files.push((format!("{folder}{SUCCESS}"), Vec::new()));
+        }
         Profile::Csv => {
             files.extend(url_lists(store, table, &own));
             files.extend(redshift_manifest(store, table, &own)?);
@@ -108,6 +121,19 @@ fn redshift_manifest(
         return Ok(None);
     }
     Ok(Some((format!("{own}.redshift-manifest.json"), file_manifest(store, &rows)?)))
+}
+
+/// The statement for Athena, which reads from buckets only: where the files are elsewhere, the bucket is to be put into it.
+fn athena(store: &dyn Store, table: &SealedTable, schema: Option<&Schema>) -> Result<Vec<u8>> {
+    let folder = table_folder(&table.keyspace, &table.table);
+    let location = match store.location(&folder) {
+        there if there.starts_with("s3://") => there,
+        _ => format!("s3://BUCKET/PREFIX/{folder}"),
+    };
+    let keyspace = schema.and_then(|schema| schema.keyspaces.get(&table.keyspace));
+    let udt = |name: &str| keyspace.and_then(|keyspace| keyspace.types.get(name)).cloned();
+    let text = athena_table(&table.keyspace, &table.table, &location, &table.columns, &udt)?;
+    Ok(text.into_bytes())
 }
 
 /// The columns as Spark's `StructType.fromDDL` reads them.

@@ -38,6 +38,7 @@ pub use compression::{Compression, Compressor};
 pub use format::{OutputColumn, OutputKind, RecordFormat};
 pub(crate) use literal::unsupported_by_cqlsh;
 pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
+pub use parquet::athena_table;
 pub use record::RecordWriter;
 pub use record_options::RecordOptions;
 pub use refusal::{REFUSED, Refusal, RefusalKind};

@@ -56,9 +56,9 @@ function spark(of) {
   return svg;
 }
 
-/* What grows, and how fast it grew between the last looks. */
+/* What grows, and how fast it grew between the last looks: by the clock of the process, however late an answer came. */
 function remember(now) {
-  const at = performance.now() / 1000;
+  const at = now.elapsedSeconds;
   const read = sum(now.tables, t => t.bytesRead) + sum(now.streams, s => s.bytesRead);
   const rows = sum(now.tables, t => t.rows) + sum(now.streams, s => s.records) + (now.sequencer ? now.sequencer.rows : 0) + sum(now.agents, a => a.rows);
   const before = history[history.length - 1];
@@ -100,7 +100,7 @@ function tableRows(tables) {
     const tone = t.state === "Table error" ? "bad" : done ? "good" : "";
     const tag = { "Table error": "error", "Full load": "loading", "Before load": "queued", "Table completed": wrong ? "with gaps" : "done" }[t.state] || t.state;
     const under = [count(t.rows) + (t.rows === 1 ? " row" : " rows")];
-    if (t.bytesPlanned) under.push(bytes(t.bytesPlanned));
+    if (t.bytesPlanned) under.push((done || !t.bytesRead ? "" : bytes(t.bytesRead) + " of ") + bytes(t.bytesPlanned));
     if (t.elapsedSeconds >= 1 || done) under.push(span(t.elapsedSeconds));
     if (wrong) under.push(wrong + " not written");
     return el("div", { class: "row wide" }, el("div", { class: "name" }, el("small", {}, t.keyspace + "."), t.table), bar(t.percent, tone), el("div", { class: "right" }, t.percent.toFixed(done ? 0 : 1) + " %"), el("div", { class: "under" }, under.join(" · ")), el("span", { class: "tag " + (wrong ? "bad" : tone) }, tag));
@@ -145,7 +145,7 @@ function sequencePart(now) {
     tile("Behind", s.lagSeconds === null ? "unknown" : span(s.lagSeconds), s.objectsPending + " objects to read", { tone: s.lagSeconds > 300 ? "warn" : "" }),
     tile("Not written", count(held + refused), stopped ? stopped + (stopped === 1 ? " table stopped" : " tables stopped") : "records held or refused", { tone: stopped || refused || held ? "bad" : "" }))];
   if (s.tables.length) parts.push(el("section", { class: "card" }, el("div", { class: "head" }, el("h2", {}, "Sequenced tables"), el("span", { class: "aside" }, s.tables.length + " tables")),
-    s.tables.slice(0, SHOWN).map(t => el("div", { class: "row" }, el("div", { class: "name" }, el("small", {}, t.keyspace + "."), t.table), el("span", { class: "tag " + (t.stopped ? "bad" : t.held || t.refused ? "warn" : "good") }, t.stopped ? "stopped" : t.held ? "held" : "followed"),
+    s.tables.slice(0, SHOWN).map(t => el("div", { class: "row" }, el("div", { class: "name" }, el("small", {}, t.keyspace + "."), t.table), el("span", { class: "tag " + (t.stopped ? "bad" : t.held || t.refused ? "warn" : "good") }, t.stopped ? "stopped" : t.held ? "held" : t.refused ? "with gaps" : "followed"),
       el("div", { class: "under" }, [count(t.rows) + " rows", t.held && t.held + " records not used", t.refused && t.refused + " rows refused", t.stopped].filter(Boolean).join(" · "))))));
   return parts;
 }

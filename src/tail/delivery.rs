@@ -140,6 +140,7 @@ impl Tail<'_> {
         for id in done {
             if let Some(follower) = self.followers.remove(&id) {
                 self.report.segments += 1;
+                self.watermarks.done(id, follower.offset);
                 self.translator.forget_told(id);
                 self.delete_if_told(&follower)?;
             }

@@ -28,6 +28,8 @@ pub(super) struct Watermarks {
     /// False where writes can stand somewhere that is not followed: then no time is named.
     sees_all: bool,
     candidate: Option<Candidate>,
+    /// The greatest end of a segment that is shipped as a whole.
+    done: Option<(i64, u64)>,
     /// The last that was published.
     published: Option<Watermark>,
     published_at: Option<Instant>,
@@ -36,7 +38,14 @@ pub(super) struct Watermarks {
 impl Watermarks {
     /// None known yet.
     pub(super) fn new(sync_period: Duration, sees_all: bool) -> Self {
-        Self { sync_period, sees_all, candidate: None, published: None, published_at: None }
+        Self {
+            sync_period,
+            sees_all,
+            candidate: None,
+            done: None,
+            published: None,
+            published_at: None,
+        }
     }
 
     /// Notes how all segments stand after a pass over them that began at `began` (ms since 1970).
@@ -68,6 +77,11 @@ impl Watermarks {
         }
         let time = if self.sees_all { began.saturating_sub(behind) } else { 0 };
         self.candidate = Some(Candidate { time, positions, end });
+    }
+
+    /// Notes that a segment is shipped as a whole, up to `offset`, and followed no more.
+    pub(super) fn done(&mut self, segment: i64, offset: u64) {
+        self.done = self.done.max(Some((segment, offset)));
     }
 
     /// The clock was put back: what was promised by one that was ahead is not true of writes that get their times from now on.
@@ -102,7 +116,8 @@ impl Watermarks {
         let (segment, offset) = candidate
             .end
             .or_else(|| candidate.positions.iter().max().copied())
-            .or_else(|| self.published.map(|last| (last.segment, u64::from(last.offset))))
+            // All of them are done: of a node that is stopped, or a copy.
+            .or_else(|| self.done.max(self.published.map(|m| (m.segment, u64::from(m.offset)))))
             .unwrap_or_default();
         let found = Watermark {
             segment,
@@ -118,6 +133,21 @@ impl Watermarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_all_segments_are_done_the_end_of_the_last_is_named() {
+        let mut marks = Watermarks::new(Duration::from_secs(10), true);
+        let position = |marks: &mut Watermarks| {
+            marks.passed(9_000, std::iter::empty());
+            let mark = marks.due(Duration::ZERO, std::iter::empty()).unwrap();
+            (mark.segment, mark.offset)
+        };
+        assert_eq!(position(&mut marks), (0, 0));
+        marks.done(7, 100);
+        marks.done(6, 200);
+        assert_eq!(position(&mut marks), (7, 100));
+        assert_eq!(position(&mut marks), (7, 100));
+    }
 
     #[test]
     fn a_time_holds_on_unless_the_clock_is_put_back() {

@@ -133,9 +133,9 @@ def _decode_scalar(name: str, data: bytes) -> Any:
     if name == "inet":
         return _inet_text(data)
     if name == "timestamp":
-        return _timestamp_text(int.from_bytes(data, "big", signed=True))
+        return timestamp_text(int.from_bytes(data, "big", signed=True))
     if name == "date":
-        return _date_text(int.from_bytes(data, "big") - 2**31)
+        return date_text(int.from_bytes(data, "big") - 2**31)
     if name == "time":
         seconds, nanos = divmod(int.from_bytes(data, "big", signed=True), 10**9)
         return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{nanos:09}"
@@ -249,16 +249,19 @@ def civil(days: int) -> tuple[int, int, int]:
     return year_of_era + era * 400 + (month <= 2), month, day_of_year - (153 * shifted + 2) // 5 + 1
 
 
-def _timestamp_text(millis: int) -> Any:
-    if not FIRST_MILLIS <= millis <= LAST_MILLIS:
-        return Number(millis)
+def timestamp_text(millis: int) -> Any:
+    """A timestamp as JSON has it: a number where text would be ambiguous."""
+    return instant_text(millis) if FIRST_MILLIS <= millis <= LAST_MILLIS else Number(millis)
+
+
+def instant_text(millis: int) -> str:
+    """A timestamp of any year as text."""
     days, rest = divmod(millis, 86400000)
-    year, month, day = civil(days)
-    return (f"{year:04}-{month:02}-{day:02} {rest // 3600000:02}:{rest // 60000 % 60:02}:{rest // 1000 % 60:02}"
-            f".{rest % 1000:03}Z")
+    return f"{date_text(days)} {rest // 3600000:02}:{rest // 60000 % 60:02}:{rest // 1000 % 60:02}.{rest % 1000:03}Z"
 
 
-def _date_text(days: int) -> str:
+def date_text(days: int) -> str:
+    """A day count from 1970 as text; years of other than four digits have a sign."""
     year, month, day = civil(days)
     sign = "-" if year < 0 else "+" if year > 9999 else ""
     return f"{sign}{abs(year):04}-{month:02}-{day:02}"

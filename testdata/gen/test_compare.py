@@ -19,7 +19,7 @@ def as_cassport(expected: Expected) -> list[dict[str, Any]]:
     """The answer in the shape of cassport's jsonl with `--metadata cell`."""
     rows = []
     for line in expected.rows:
-        row = dict(line["row"])
+        row = {column: line["row"][column] for column in expected.columns}
         for column in expected.columns:
             if column not in expected.keys:
                 for what in ("writetime", "ttl"):

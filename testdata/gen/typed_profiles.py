@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loads profiles `parquet` and `ddb-json` with the programs that are to read them, and compares every row with Cassandra's answer.
 
-    typed_profiles.py [CORPUS...] [--awkward] [--readers pyarrow,duckdb,spark,dynamodb] [--cassport PATH]
+    typed_profiles.py [CORPUS...] [--awkward] [--readers pyarrow,duckdb,spark,athena,dynamodb] [--cassport PATH]
 
 A corpus is what `generate.py` makes; `--awkward` runs a node of 5.0 and makes one of the rows in `awkward.py`. Needed beside
 `requirements.txt`: `pip install pyarrow duckdb pyspark boto3` for the readers asked for, a JDK, and Maven for DynamoDB Local.
@@ -32,7 +32,7 @@ import corpusfile
 import datadir
 from answers import ask, to_one_clock
 from compare import DEFAULT_CASSPORT, Expected, Outcome, _key, _numbered, compare, expected_tables
-from cqltypes import NON_FINITE, CqlType, civil
+from cqltypes import NON_FINITE, CqlType, date_text, timestamp_text
 from jsontext import Number, dumps, loads
 from node import LINES, Node, fetched
 
@@ -113,13 +113,13 @@ def from_arrow(t: CqlType, scalar: Any) -> Any:
         return fields if t.name == "udt" else list(fields.values())
     if t.name == "timestamp":
         if pa.types.is_integer(scalar.type):
-            return _timestamp(scalar.as_py())
+            return timestamp_text(scalar.as_py())
         per_milli = {"ms": 1, "us": 1000, "ns": 1_000_000}[scalar.type.unit]
         if scalar.value % per_milli:
             raise ValueError(f"{scalar.value} {scalar.type.unit} are no whole milliseconds")
-        return _timestamp(scalar.value // per_milli)
+        return timestamp_text(scalar.value // per_milli)
     if t.name == "date":
-        return _date(scalar.value if pa.types.is_date32(scalar.type) else scalar.as_py())
+        return date_text(scalar.value if pa.types.is_date32(scalar.type) else scalar.as_py())
     value = scalar.as_py()
     if isinstance(value, bytes):
         return "0x" + value.hex()
@@ -140,21 +140,6 @@ def _float(value: float, _: Any) -> Any:
 
 def _text_of(key: Any) -> str:
     return key if isinstance(key, str) else dumps(key)
-
-
-def _date(day: int) -> str:
-    year, month, of_month = civil(day)
-    sign = "-" if year < 0 else "+" if year > 9999 else ""
-    return f"{sign}{abs(year):04}-{month:02}-{of_month:02}"
-
-
-def _instant(millis: int, separator: str) -> str:
-    day, rest = divmod(millis, 86_400_000)
-    return f"{_date(day)}{separator}{rest // 3_600_000:02}:{rest // 60_000 % 60:02}:{rest // 1000 % 60:02}.{rest % 1000:03}Z"
-
-
-def _timestamp(millis: int) -> Any:
-    return _instant(millis, " ") if 1 <= civil(millis // 86_400_000)[0] <= 9999 else Number(millis)
 
 
 def arrow_rows(expected: Expected, table: Any) -> list[dict[str, Any]]:
@@ -202,40 +187,53 @@ class Spark:
         builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.driver.memory", "1g")
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
         # Files before Spark 3 had dates of another calendar; ours have not.
-        self.session = builder.config("spark.sql.parquet.datetimeRebaseModeInRead", "CORRECTED").getOrCreate()
+        builder = builder.config("spark.sql.parquet.datetimeRebaseModeInRead", "CORRECTED")
+        # A catalogue of tables that is gone with the process: the statements for Athena are Hive's.
+        builder = builder.config("spark.hadoop.javax.jdo.option.ConnectionURL", "jdbc:derby:memory:metastore;create=true")
+        builder = builder.config("spark.hadoop.datanucleus.schema.autoCreateAll", "true").config("spark.hadoop.hive.metastore.schema.verification", "false")
+        self.session = builder.config("spark.sql.warehouse.dir", tempfile.mkdtemp(prefix="gen-")).enableHiveSupport().getOrCreate()
         self.session.sparkContext.setLogLevel("ERROR")
 
     def read(self, files: list[str]) -> Any:
-        """By the reader of Parquet, row by row; timestamps as microseconds, since Python's end with the year 9999."""
+        """By the reader of Parquet."""
+        tables = [self._rows(self.session.read.parquet(file)) for file in files]
+        return SparkRows(tables[0].column_names, [row for table in tables for row in table.rows])
+
+    def read_by_statement(self, files: list[str]) -> Any:
+        """As a table of Hive, made by the statement for Athena."""
+        folder = Path(files[0]).parent
+        root, keyspace, table = folder.parents[1], folder.parent.name, folder.name
+        statement = (root / f"_cassport/{keyspace}.{table}.athena.sql").read_text().replace("s3://BUCKET/PREFIX/", f"file://{root}/")
+        self.session.sql(f"CREATE DATABASE IF NOT EXISTS `{keyspace}`")
+        self.session.sql(f"DROP TABLE IF EXISTS `{keyspace}`.`{table}`")
+        self.session.sql(statement.rstrip().removesuffix(";"))
+        return self._rows(self.session.table(f"`{keyspace}`.`{table}`"))
+
+    def _rows(self, frame: Any) -> SparkRows:
+        """Row by row; timestamps as milliseconds, since Python's end with the year 9999."""
         from pyspark.sql import functions, types
 
-        tables = []
-        for file in files:
-            frame = self.session.read.parquet(file)
+        def plain(column: Any, of: Any) -> Any:
+            if isinstance(of, (types.TimestampType, types.TimestampNTZType)):
+                return functions.unix_millis(column)
+            if isinstance(of, types.DateType):
+                return functions.unix_date(column)
+            if isinstance(of, types.ArrayType):
+                return functions.transform(column, lambda element: plain(element, of.elementType))
+            if isinstance(of, types.MapType):
+                # As a list of entries: the order of a map is lost in Python.
+                entries = functions.map_entries(column)
+                return functions.transform(
+                    entries,
+                    lambda entry: functions.struct(plain(entry["key"], of.keyType).alias("key"), plain(entry["value"], of.valueType).alias("value")),
+                )
+            if isinstance(of, types.StructType):
+                fields = [plain(column.getField(field.name), field.dataType).alias(field.name) for field in of.fields]
+                return functions.when(column.isNotNull(), functions.struct(*fields))
+            return column
 
-            def plain(column: Any, of: Any) -> Any:
-                if isinstance(of, (types.TimestampType, types.TimestampNTZType)):
-                    return functions.unix_millis(column)
-                if isinstance(of, types.DateType):
-                    return functions.unix_date(column)
-                if isinstance(of, types.ArrayType):
-                    return functions.transform(column, lambda element: plain(element, of.elementType))
-                if isinstance(of, types.MapType):
-                    # As a list of entries: the order of a map is lost in Python.
-                    entries = functions.map_entries(column)
-                    return functions.transform(
-                        entries,
-                        lambda entry: functions.struct(plain(entry["key"], of.keyType).alias("key"), plain(entry["value"], of.valueType).alias("value")),
-                    )
-                if isinstance(of, types.StructType):
-                    fields = [plain(column.getField(field.name), field.dataType).alias(field.name) for field in of.fields]
-                    return functions.when(column.isNotNull(), functions.struct(*fields))
-                return column
-
-            columns = [plain(frame["`" + f.name.replace("`", "``") + "`"], f.dataType).alias(f.name) for f in frame.schema.fields]
-            rows = frame.select(*columns).collect()
-            tables.append(SparkRows([f.name for f in frame.schema.fields], rows))
-        return SparkRows(tables[0].column_names, [row for table in tables for row in table.rows])
+        columns = [plain(frame["`" + f.name.replace("`", "``") + "`"], f.dataType).alias(f.name) for f in frame.schema.fields]
+        return SparkRows([f.name for f in frame.schema.fields], frame.select(*columns).collect())
 
 
 @dataclasses.dataclass
@@ -273,9 +271,9 @@ def from_spark(t: CqlType, value: Any) -> Any:
     if t.name == "tuple":
         return [from_spark(of, value[i]) for i, of in enumerate(t.params)]
     if t.name == "timestamp":
-        return _timestamp(value)
+        return timestamp_text(value)
     if t.name == "date":
-        return _date(value)
+        return date_text(value)
     if isinstance(value, (bytes, bytearray)):
         return "0x" + bytes(value).hex()
     if isinstance(value, bool) or isinstance(value, str) and t.name not in ("decimal", "varint"):
@@ -611,7 +609,7 @@ def main() -> None:
     parser.add_argument("corpora", nargs="*", type=Path, metavar="CORPUS")
     parser.add_argument("--awkward", action="store_true", help="also the rows of awkward.py, on a node of 5.0")
     parser.add_argument("--keep", type=Path, help="keep the corpus of --awkward here")
-    parser.add_argument("--readers", default="pyarrow,duckdb,spark,dynamodb")
+    parser.add_argument("--readers", default="pyarrow,duckdb,spark,athena,dynamodb")
     parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
     arguments = parser.parse_args()
     wanted = arguments.readers.split(",")
@@ -628,6 +626,8 @@ def main() -> None:
             readers["duckdb"] = read_duckdb
         if "spark" in wanted:
             readers["spark"] = Spark().read
+        if "athena" in wanted:
+            readers["Athena's statement"] = Spark().read_by_statement
         with dynamodb_local(scratch) if "dynamodb" in wanted else contextlib.nullcontext() as client:
             for corpus in corpora:
                 place = Path(tempfile.mkdtemp(dir=scratch))

@@ -21,6 +21,7 @@ mod corrupt;
 mod deploy;
 mod dms_contract;
 mod fixtures;
+mod guide;
 mod killed;
 mod layers;
 mod left_out;

@@ -188,6 +188,17 @@ fn changes_over_an_extract_are_what_cassandra_would_answer() {
 }
 
 #[test]
+fn the_log_of_a_stopped_node_has_a_beginning_that_a_seal_can_prove() {
+    let place = Place::new("4.1-cdc");
+    run(place.tail("out"), 0);
+    let mut extract = cassport(["extract", "--profile", "jsonl", "--now", &place.clock()]);
+    extract.arg("--data-dir").arg(place.path("data")).arg("--output").arg(place.path("out"));
+    run(extract, 0);
+    let complete = std::fs::read_to_string(place.path("out/_cassport/complete.json")).unwrap();
+    assert!(complete.contains("\"proof\": \"positions\""), "{complete}");
+}
+
+#[test]
 fn killed_at_any_instant_and_started_again_nothing_is_lost_and_nothing_comes_twice() {
     for corpus in CORPORA {
         let place = Place::new(corpus);

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Iterable
 
@@ -64,6 +65,12 @@ class Extracted:
     def counters(self, table: str) -> dict[str, int]:
         manifest = json.loads((self.output / "_cassport/agents/000/manifest.json").read_text())
         return next(t["counters"] for t in manifest["tables"] if t["table"] == table)
+
+    @property
+    def clock(self) -> float:
+        """The run's clock, in epoch seconds."""
+        text = json.loads((self.output / "_cassport/agents/000/manifest.json").read_text())["clock"]
+        return datetime.fromisoformat(text).timestamp()
 
     def commands(self, table: str) -> list[str]:
         """The loader's commands for a table, as cassport said them."""
@@ -137,7 +144,18 @@ def rows_by_key(answer: Answer, zero: bool = False) -> dict[str, dict[str, Any]]
     return found
 
 
-def compare(tally: Tally, before: Answer, after: Answer, refused: dict[str, int], zero: bool, times: str = "none") -> None:
+@dataclass(frozen=True)
+class Loaded:
+    """When files were loaded, in epoch seconds, and the clock for which they were extracted."""
+
+    clock: float
+    first: float
+    last: float
+
+
+def compare(
+    tally: Tally, before: Answer, after: Answer, refused: dict[str, int], zero: bool, times: str = "none", loaded: Loaded | None = None
+) -> None:
     """The rows of a table before and after it was loaded from its files. `times` is the metadata that went with them."""
     wanted, got = rows_by_key(before, zero), rows_by_key(after, zero)
     name = before.table
@@ -156,26 +174,53 @@ def compare(tally: Tally, before: Answer, after: Answer, refused: dict[str, int]
             b = _normal(column.type, got[key]["row"][column.name], zero)
             if repr(a) != repr(b):
                 tally.different.append(f"{name} {key} {column.name}: {str(a)[:200]!r} became {str(b)[:200]!r}")
-        if times != "none":
-            tally.different += [f"{name} {key}: {words}" for words in _times(before, after, wanted[key], got[key], times)]
+        if loaded:
+            tally.different += [f"{name} {key}: {words}" for words in _times(before, after, wanted[key], got[key], times, loaded)]
 
 
-def _times(answer: Answer, after: Answer, wanted: dict[str, Any], got: dict[str, Any], mode: str) -> Iterable[str]:
-    plain = [c.name for c in answer.columns if c.name in wanted["writetime"] and not c.type.multi_cell]
-    if mode == "row":
-        flat = lambda value: [int(v) for v in (value if isinstance(value, list) else [value]) if v is not None]
-        newest = lambda line: max((t for v in line["writetime"].values() for t in flat(v)), default=None)
-        if newest(wanted) is not None and newest(got) is not None and newest(wanted) > newest(got):
-            yield f"newest write time {newest(wanted)} became {newest(got)}"
-    for name in plain:
-        if mode == "cell" and wanted["row"][name] is not None:
+def _times(answer: Answer, after: Answer, wanted: dict[str, Any], got: dict[str, Any], mode: str, loaded: Loaded) -> Iterable[str]:
+    """What is wrong with the write times and TTLs of a row."""
+    timed = [c for c in answer.columns if c.name in wanted["writetime"] and wanted["row"][c.name] not in (None, [], {})]
+    if mode == "cell":
+        # DSBulk has no times for the elements of a collection, as cassport says.
+        for name in [c.name for c in timed if not c.type.multi_cell]:
             if wanted["writetime"][name] != got["writetime"][name]:
                 yield f"write time of {name}: {wanted['writetime'][name]} became {got['writetime'][name]}"
-            a, b = wanted["ttl"][name], got["ttl"][name]
-            # The loader counts from the moment of the load, which is a while after the clock of the extract.
-            later = 0 if a is None or b is None else after.clock + int(b) - answer.clock - int(a)
-            if (a is None) != (b is None) or not -5 <= later <= 900:
-                yield f"ttl of {name}: {a} became {b}"
+            if problem := _expiry(answer, after, wanted["ttl"][name], got["ttl"][name], loaded):
+                yield f"ttl of {name}: {problem}"
+        return
+    # One write time and one TTL for the row: the newest, and that which all have.
+    newest = max((t for c in timed for t in _flat(wanted["writetime"][c.name])), default=None)
+    ttls = {ttl for c in timed for ttl in _flat(wanted["ttl"][c.name], none=True)}
+    ttl = ttls.pop() if len(ttls) == 1 else None
+    for column in timed:
+        times = set(_flat(got["writetime"][column.name]))
+        # Every row of a partition writes its static columns: the newest of them counts.
+        if times != {newest} and not (column.kind == "static" and len(times) == 1 and min(times) > newest):
+            yield f"write time of {column.name}: {wanted['writetime'][column.name]} in a row of {newest} became {got['writetime'][column.name]}"
+        for now in _flat(got["ttl"][column.name], none=True):
+            if problem := _expiry(answer, after, ttl, now, loaded):
+                yield f"ttl of {column.name}: {problem}"
+
+
+def _flat(value: Any, none: bool = False) -> list[Any]:
+    """The numbers of a column, or of the elements of a collection."""
+    values = value if isinstance(value, list) else [value]
+    return [None if v is None else int(v) for v in values if none or v is not None]
+
+
+def _expiry(answer: Answer, after: Answer, before: Any, now: Any, loaded: Loaded) -> str | None:
+    """What is wrong with the moment at which a value expires.
+
+    A TTL is counted from the second of the load, and was said for the clock of the extract: the value lives on for as long as has passed
+    between the two, and no second longer. Servers count in whole seconds, so that each end can be one off.
+    """
+    if before is None or now is None:
+        return None if before is now else f"{before} became {now}"
+    longer = after.clock + int(now) - answer.clock - int(before)
+    if loaded.first - loaded.clock - 1 <= longer <= loaded.last - loaded.clock + 1:
+        return None
+    return f"expires {longer} s later, and was loaded {loaded.first - loaded.clock} to {loaded.last - loaded.clock} s after the clock of the extract"
 
 
 class Source:

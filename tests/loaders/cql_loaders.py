@@ -6,9 +6,10 @@ import glob
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from common import Answer, Extracted, Source, Tally, compare, extract, read
+from common import Answer, Extracted, Loaded, Source, Tally, compare, extract, read
 from node import ADDRESS, fetched
 
 DSBULK_VERSION = "1.10.0"
@@ -50,6 +51,7 @@ def load(source: Source, keyspace: str, tables: list[str], extracted: Extracted,
     tally = Tally(loader)
     source.truncate(keyspace, tables)
     for table in tables:
+        first = time.time()
         commands = extracted.commands(table)
         if not commands:
             tally.different.append(f"{table}: no command was said")
@@ -57,9 +59,9 @@ def load(source: Source, keyspace: str, tables: list[str], extracted: Extracted,
             run = run_cqlsh if command.startswith("COPY") else run_dsbulk
             if failure := run(command, source.scratch):
                 tally.different.append(f"{table}: {command[:300]}: {failure}")
+        loaded = None if times == "none" else Loaded(extracted.clock, first, time.time())
         after: Answer = read(source.session, keyspace, table)
-        counters = table == "counters"
-        compare(tally, source.answers[table], after, extracted.refused.get(table, {}), loader.startswith("DSBulk"), "none" if counters else times)
+        compare(tally, source.answers[table], after, extracted.refused.get(table, {}), loader.startswith("DSBulk"), times, loaded)
     tally.report()
     return tally
 

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from common import Answer, Extracted, Source, Tally, extract
+from cqltypes import instant_text
+
+
+OUTPUTS = (("datalake", "none"), ("datalake", "gzip"), ("csv", "none"), ("csv", "gzip"), ("jsonl", "none"), ("jsonl", "gzip"), ("jsonl", "zstd"))
 
 
 class Unreadable(Exception):
@@ -20,7 +24,7 @@ def read_all(source: Source, keyspace: str, tables: list[str], wanted: list[str]
     tallies: list[Tally] = []
     if not wanted:
         return tallies
-    for profile, compression in (("datalake", "none"), ("datalake", "gzip"), ("jsonl", "none"), ("jsonl", "gzip"), ("jsonl", "zstd")):
+    for profile, compression in OUTPUTS:
         words = ["--profile", profile, "--compression", compression]
         if profile == "jsonl":
             words += ["--json-numbers", "text"]
@@ -62,7 +66,8 @@ def texts(t: Any, value: Any) -> Any:
     if name in ("int", "bigint", "smallint", "tinyint", "counter"):
         return int(value) if value != "" else None
     if name == "boolean":
-        return value if value != "" else None
+        # Text to a reader that was told of text only.
+        return {"true": True, "false": False, "": None}.get(value, value)
     return value
 
 
@@ -110,7 +115,7 @@ def reference(t: Any, value: Any, profile: str | None) -> Any:
         text = str(value)
         return text if text.startswith("0x") else "0x" + text
     if t.name == "timestamp":
-        return instant(value)
+        return instant(value.replace("T", " ") if profile == "csv" else value)
     if t.name == "date":
         # pyarrow guesses times of all text that looks like it.
         return str(value).removesuffix(" 00:00:00")
@@ -149,7 +154,9 @@ def instant(value: Any) -> Any:
     if isinstance(value, datetime.datetime):
         zoned = value if value.tzinfo is None else value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
         return f"{zoned.year:04}-" + zoned.strftime("%m-%d %H:%M:%S.") + f"{zoned.microsecond // 1000:03}"
-    return str(value).removesuffix("Z")
+    text = str(value)
+    # Beyond the years of four digits JSON has a number.
+    return (instant_text(int(text)) if text.lstrip("-").isdigit() else text).removesuffix("Z")
 
 
 # -- DuckDB ----------------------------------------------------------------------------------------------------------
@@ -189,6 +196,33 @@ def duckdb_datalake(folder: Path, output: Path, keyspace: str, table: str) -> li
         f"columns = {{{shown}}}, max_line_size = 10000000, strict_mode = true, new_line = '\\n')"
     )
     return [without_lead(dict(zip(columns, row))) for row in relation.fetchall()]
+
+
+def csv_files(folder: Path) -> list[tuple[str, list[str]]]:
+    """Files of profile csv with their columns: those of partitions without rows have fewer."""
+    import csv
+    import gzip
+
+    files = []
+    for path in sorted([*folder.glob("LOAD*"), *folder.glob("STATIC*")]):
+        opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else open(path, newline="")
+        with opened as lines:
+            files.append((str(path), next(csv.reader(lines))))
+    return files
+
+
+def duckdb_csv(folder: Path, output: Path, keyspace: str, table: str) -> list[dict[str, Any]]:
+    import duckdb
+
+    rows = []
+    for path, columns in csv_files(folder):
+        shown = ", ".join("'" + name.replace("'", "''") + "': 'VARCHAR'" for name in columns)
+        relation = duckdb.sql(
+            f"SELECT * FROM read_csv('{path}', header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', "
+            f"allow_quoted_nulls = false, columns = {{{shown}}}, max_line_size = 10000000, strict_mode = true, new_line = '\\n')"
+        )
+        rows += [dict(zip(columns, row)) for row in relation.fetchall()]
+    return rows
 
 
 def without_lead(row: dict[str, Any]) -> dict[str, Any]:
@@ -236,6 +270,23 @@ def pyarrow_datalake(folder: Path, output: Path, keyspace: str, table: str) -> l
     return [without_lead(row) for row in rows]
 
 
+def pyarrow_csv(folder: Path, output: Path, keyspace: str, table: str) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    from pyarrow import csv as reader
+
+    rows = []
+    for path, columns in csv_files(folder):
+        with pa.input_stream(path) as stream:
+            found = reader.read_csv(
+                stream, read_options=reader.ReadOptions(block_size=16 << 20),
+                parse_options=reader.ParseOptions(newlines_in_values=True, double_quote=True),
+                convert_options=reader.ConvertOptions(column_types={name: pa.string() for name in columns}, null_values=[""], strings_can_be_null=True,
+                                                      quoted_strings_can_be_null=False),
+            )
+        rows += found.to_pylist()
+    return rows
+
+
 # -- Spark -----------------------------------------------------------------------------------------------------------
 
 _SESSION: Any = None
@@ -271,12 +322,26 @@ def spark_datalake(folder: Path, output: Path, keyspace: str, table: str) -> lis
     return [without_lead(row.asDict()) for row in frame.selectExpr(*shown).collect()]
 
 
+# In no text of the tests.
+NO_TEXT = "\ue000"
+
+
+def spark_csv(folder: Path, output: Path, keyspace: str, table: str) -> list[dict[str, Any]]:
+    """The NULL of this profile is an empty field, an empty text a quoted one: Spark tells them apart if told of another NULL."""
+    rows = []
+    for path, columns in csv_files(folder):
+        schema = ", ".join("`" + name.replace("`", "``") + "` STRING" for name in columns)
+        frame = spark().read.schema(schema).csv(path, header=True, multiLine=True, quote='"', escape='"', nullValue=NO_TEXT, mode="FAILFAST")
+        rows += [row.asDict() for row in frame.collect()]
+    return rows
+
+
 def spark_jsonl(folder: Path, output: Path, keyspace: str, table: str) -> list[dict[str, Any]]:
     return [json.loads(row[0]) for row in spark().read.option("lineSep", "\n").text(_files(folder)).collect()]
 
 
 READERS = {
-    "duckdb": {"jsonl": duckdb_jsonl, "datalake": duckdb_datalake},
-    "pyarrow": {"jsonl": pyarrow_jsonl, "datalake": pyarrow_datalake},
-    "spark": {"jsonl": spark_jsonl, "datalake": spark_datalake},
+    "duckdb": {"csv": duckdb_csv, "jsonl": duckdb_jsonl, "datalake": duckdb_datalake},
+    "pyarrow": {"csv": pyarrow_csv, "jsonl": pyarrow_jsonl, "datalake": pyarrow_datalake},
+    "spark": {"csv": spark_csv, "jsonl": spark_jsonl, "datalake": spark_datalake},
 }

@@ -35,7 +35,15 @@ impl ColumnarFormat {
         options: &FormatOptions,
     ) -> Result<Self> {
         target.lower_names();
-        let mut nodes: Vec<Node> = target.columns().iter().map(fact_node).collect();
+        let mut nodes: Vec<Node> = target
+            .columns()
+            .iter()
+            .map(|column| match column.kind {
+                OutputKind::Metadata => fact_node(&column.cql_type),
+                // A placeholder.
+                _ => Node::Json,
+            })
+            .collect();
         let columns = target.partition.iter().chain(&target.clustering).chain(&target.statics);
         for field in columns.chain(&target.regulars) {
             let column = target.columns().get(field.index);
@@ -90,13 +98,10 @@ impl ColumnarFormat {
     }
 }
 
-/// The type of a column of write times or TTLs; of the table's own columns a placeholder.
-fn fact_node(column: &OutputColumn) -> Node {
-    if column.kind != OutputKind::Metadata {
-        return Node::Json;
-    }
+/// The type of a column of write times or TTLs.
+pub(super) fn fact_node(cql_type: &str) -> Node {
     let list = |cql_type, node| Node::List(Box::new(Child { cql_type, node }));
-    match column.cql_type.as_str() {
+    match cql_type {
         "int" => Node::Int32,
         "list<int>" => list(CqlType::Int, Node::Int32),
         "list<bigint>" => list(CqlType::Bigint, Node::Int64),

@@ -17,12 +17,14 @@
 //! constants and bytes are counted as they come in, so the file depends neither on the memory given nor on anything else
 //! but its rows, and a worker holds one row group at most ([`PER_WORKER`]).
 
+mod athena;
 mod column;
 mod decimal;
 mod format;
 mod node;
 mod writer;
 
+pub use athena::athena_table;
 pub(super) use format::ColumnarFormat;
 pub(super) use writer::ColumnarWriter;
 

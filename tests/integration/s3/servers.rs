@@ -107,10 +107,14 @@ pub(crate) fn moto() -> Option<Server> {
     Some(Server { address: *address, kind: Kind::Moto, root: None })
 }
 
-/// The Python that has moto: `tests/requirements.txt` says which.
+/// The Python that has moto and AWS's own client: `tests/requirements.txt` says which.
+pub(crate) fn python() -> PathBuf {
+    std::env::var_os("CASSPORT_MOTO_PYTHON")
+        .map_or_else(|| repository("target/moto/bin/python"), PathBuf::from)
+}
+
 fn start_moto() -> Option<(SocketAddr, Child)> {
-    let python = std::env::var_os("CASSPORT_MOTO_PYTHON")
-        .map_or_else(|| repository("target/moto/bin/python"), PathBuf::from);
+    let python = python();
     if !python.exists() {
         eprintln!("SKIPPED: moto is not there ({})", python.display());
         return None;
