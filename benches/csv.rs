@@ -68,6 +68,7 @@ fn table() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     };
     table.sort_columns();
     table

@@ -285,6 +285,7 @@ pub(crate) fn table(t: &mut Tape<'_>) -> Arc<TableMetadata> {
         options: Default::default(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     };
     table.sort_columns();
     Arc::new(table)

@@ -63,6 +63,7 @@ fn local() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     }
 }
 

@@ -145,6 +145,7 @@ fn table_of(dir: &TableDir, headers: &[&SerializationHeader]) -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     };
     table.sort_columns();
     table

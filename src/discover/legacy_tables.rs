@@ -222,6 +222,7 @@ impl<'a> LegacyTable<'a> {
             options: self.options()?,
             view: None,
             indexes: Vec::new(),
+            empty_first: false,
         };
         let values = of_kind(ColumnKind::Regular, true);
         self.complete(&mut table, &comparator, values, default_type, is_super)?;

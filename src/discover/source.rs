@@ -95,7 +95,7 @@ impl Source {
         leave_out(&mut dirs, &unfinished);
         let mut tables = DiskTables { dirs: &dirs, mode, now };
         let mut legacy = DiskTables { dirs: &dirs, mode, now };
-        let schema = find_schema(&dirs, &options.schema, &mut tables, &mut || {
+        let mut schema = find_schema(&dirs, &options.schema, &mut tables, &mut || {
             read_legacy_schema(&mut legacy)
         })?;
         let mut warnings = dirs.warnings.clone();
@@ -118,6 +118,9 @@ impl Source {
             ));
         }
         let release = options.cassandra_version.clone().or_else(|| releases.into_iter().next());
+        if let Some(release) = &release {
+            schema.order_as(release);
+        }
         let host = match nodes.as_slice() {
             [only] => only.host.clone(),
             _ => None,

@@ -415,6 +415,7 @@ fn build_table(
         options: options(row)?,
         view,
         indexes: parts.indexes,
+        empty_first: false,
     };
     table.sort_columns();
     Ok(table)

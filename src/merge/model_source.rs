@@ -236,6 +236,7 @@ pub(super) fn metadata(shape: &Shape) -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     }
 }
 

@@ -29,6 +29,7 @@ fn table() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     }
 }
 

@@ -42,6 +42,7 @@ pub(in crate::output) fn table(
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     };
     table.sort_columns();
     table

@@ -10,6 +10,7 @@ use crate::schema::{ColumnMetadata, TableMetadata};
 #[derive(Debug, Clone)]
 pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
+    empty_first: bool,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
     static_ranks: Vec<u16>,
@@ -44,6 +45,7 @@ impl ClusteringOrder {
     pub fn new(table: &TableMetadata) -> Self {
         Self {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
+            empty_first: table.empty_first,
             static_paths: table.statics.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             regular_paths: table.regulars.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             static_ranks: name_ranks(&table.statics),
@@ -66,7 +68,8 @@ impl ClusteringOrder {
             let order = match (x, y) {
                 (ClusteringValue::Value(x), ClusteringValue::Value(y)) => {
                     let order = compare_values(cql_type, x.of(a.data), y.of(b.data));
-                    if *reversed { order.reverse() } else { order }
+                    let as_others = self.empty_first && (x.len == 0 || y.len == 0);
+                    if *reversed && !as_others { order.reverse() } else { order }
                 }
                 (ClusteringValue::Null, ClusteringValue::Null) => Ordering::Equal,
                 (ClusteringValue::Null, ClusteringValue::Value(_)) => Ordering::Less,
@@ -109,7 +112,11 @@ impl ClusteringOrder {
             }
             _ => return None,
         };
-        Some(if *reversed { !number } else { number })
+        Some(match reversed {
+            true if self.empty_first && bytes.is_empty() => 0,
+            true => !number,
+            false => number,
+        })
     }
 
     /// The place of a column in the order of names, in which 2.x stores them.
@@ -124,6 +131,62 @@ impl ClusteringOrder {
         match types.get(usize::from(column)) {
             Some(cql_type) => compare_values(cql_type, a, b),
             None => a.cmp(b),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::{Row, Span};
+    use crate::schema::parse_schema;
+
+    #[test]
+    fn empty_values_of_descending_columns_are_where_the_release_has_them() {
+        let text = "CREATE TABLE k.t (p int, a text, b text, PRIMARY KEY (p, a, b)) \
+                    WITH CLUSTERING ORDER BY (a DESC, b ASC);";
+        let data = b"xy";
+        // `len` bytes from `start` on.
+        let row = |values: [(u32, u32); 2]| Row {
+            clustering: values
+                .map(|(start, len)| ClusteringValue::Value(Span { start, len }))
+                .to_vec(),
+            ..Row::EMPTY
+        };
+        let (x, y, empty) = ((0, 1), (1, 1), (0, 0));
+        for (release, in_order) in [
+            ("2.2.7", [[empty, empty], [empty, x], [y, empty], [x, empty], [x, x]]),
+            ("2.2.8", [[y, empty], [x, empty], [x, x], [empty, empty], [empty, x]]),
+        ] {
+            let mut schema = parse_schema(text, None).unwrap();
+            schema.order_as(release);
+            let order = ClusteringOrder::new(schema.table("k", "t").unwrap());
+            let rows = in_order.map(row);
+            let views: Vec<_> = rows.iter().map(|row| RowView { row, data }).collect();
+            for (i, &a) in views.iter().enumerate() {
+                for (j, &b) in views.iter().enumerate() {
+                    assert_eq!(order.compare(a, 0, b, 0), i.cmp(&j), "{release}, {i}, {j}");
+                    let leading = order.leading(a).cmp(&order.leading(b));
+                    assert!(leading.is_eq() || leading == i.cmp(&j), "{release}, {i}, {j}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn releases_before_the_change_have_empty_values_first() {
+        let mut schema = parse_schema("CREATE TABLE k.t (p int PRIMARY KEY);", None).unwrap();
+        let mut empty_first = |release: &str| {
+            schema.order_as(release);
+            schema.table("k", "t").unwrap().empty_first
+        };
+        for release in ["2.0.17", "2.1.15", "2.1.9-SNAPSHOT", "2.2.7", "3.0.8", "3.1", "3.7"] {
+            assert!(empty_first(release), "{release}");
+        }
+        for release in
+            ["2.1.16", "2.2.8", "3.0.9", "3.0.29", "3.8", "3.11.19", "4.0", "5.0-rc1", "x"]
+        {
+            assert!(!empty_first(release), "{release}");
         }
     }
 }

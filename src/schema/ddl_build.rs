@@ -266,6 +266,7 @@ fn empty_table(raw: &RawTable) -> TableMetadata {
         options: raw.options.clone(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     }
 }
 

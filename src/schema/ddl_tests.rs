@@ -180,6 +180,7 @@ prop_compose! {
             options,
             view: None,
             indexes: Vec::new(),
+            empty_first: false,
         };
         match shape_of {
             0 => {

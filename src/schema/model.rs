@@ -160,6 +160,8 @@ pub struct TableMetadata {
     pub view: Option<ViewMetadata>,
     /// Secondary indexes.
     pub indexes: Vec<IndexMetadata>,
+    /// Clustering values without bytes come first in descending columns too ([`Schema::order_as`]).
+    pub empty_first: bool,
 }
 
 impl TableMetadata {
@@ -215,6 +217,22 @@ impl Schema {
     /// The table `keyspace.name`.
     pub fn table(&self, keyspace: &str, name: &str) -> Option<&TableMetadata> {
         self.keyspaces.get(keyspace)?.tables.get(name)
+    }
+
+    /// Orders rows as `release` (such as `2.2.6`) does: up to 2.1.15, 2.2.7, 3.0.8 and 3.7 an empty value is the first one in
+    /// descending columns too (`ReversedType.compare`, CASSANDRA-12127).
+    pub fn order_as(&mut self, release: &str) {
+        let mut parts = release.split(['.', '-']).map(|part| part.trim().parse().unwrap_or(0));
+        let mut next = || -> u32 { parts.next().unwrap_or(0) };
+        let empty_first = match (next(), next(), next()) {
+            (2, 1, patch) => patch < 16,
+            (2, 2, patch) => patch < 8,
+            (3, 0, patch) => patch < 9,
+            (major, minor, _) => (major, minor) < (3, 8) && major > 0,
+        };
+        for keyspace in self.keyspaces.values_mut() {
+            keyspace.tables.values_mut().for_each(|table| table.empty_first = empty_first);
+        }
     }
 
     /// All tables and views in order of their names.

@@ -42,6 +42,7 @@ fn table_of(descriptor: &Descriptor) -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     }
 }
 

@@ -323,7 +323,9 @@ impl PartitionSource for SstableScanner {
         let error = self.reader.damage(DecodeError::invalid(words, 0), self.stream.position());
         self.with_key(error).map_damage(|d| {
             d.hint = Some(
-                "nodetool scrub puts such rows in order; --on-corrupt=skip leaves out the partition and lists it"
+                "nodetool scrub puts such rows in order; those with empty values in descending columns, written before 2.1.16, \
+                 2.2.8, 3.0.9 or 3.8, are read with a --cassandra-version from before (CASSANDRA-12127); --on-corrupt=skip \
+                 leaves out the partition and lists it"
                     .into(),
             );
         })

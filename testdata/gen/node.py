@@ -52,6 +52,8 @@ LINES = {
     line.name: line
     for line in (
         Line("2.1", "2.1.22", 8),
+        # Writes `la`, later ones `lb`.
+        Line("2.2-la", "2.2.6", 8),
         Line("2.2", "2.2.19", 8),
         Line("3.0", "3.0.29", 8),
         Line("3.11", "3.11.19", 8),

@@ -217,6 +217,7 @@ pub(super) fn no_table() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
+        empty_first: false,
     }
 }
 
