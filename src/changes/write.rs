@@ -10,8 +10,8 @@ use crate::error::{DecodeError, Error, Result};
 use crate::io::ByteReader;
 use crate::output::ValueWriter;
 use crate::rows::{
-    Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, Marker, NO_TTL,
-    PartitionUpdate, Row, RowView, ShardKind, UpdateContent, read_shards,
+    Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, NO_TTL, PartitionUpdate,
+    Row, RowView, ShardKind, UpdateContent, read_shards,
 };
 use crate::schema::{ColumnMetadata, TableMetadata};
 
@@ -21,8 +21,8 @@ const MAX_TABLES: usize = 4096;
 /// What is the same in all records of a table.
 #[derive(Debug)]
 struct TableText {
-    /// Keeps the address, which it is found by, from being used again.
-    _table: Arc<TableMetadata>,
+    /// Its address, which it is found by, is not used again while this is here.
+    table: Arc<TableMetadata>,
     /// The beginning of a record up to its key, of each [`Op`].
     heads: [String; 4],
     partition: Vec<String>,
@@ -84,7 +84,7 @@ impl TableText {
         };
         let head = table_head(table);
         Self {
-            _table: Arc::clone(table),
+            table: Arc::clone(table),
             heads: OPS.map(|op| format!("{{\"op\":\"{op}\",{head},\"key\":{{")),
             partition: leads(&table.partition_key),
             clustering: leads(&table.clustering),
@@ -99,11 +99,17 @@ impl TableText {
 /// For each mutation (or partition of a backup's SSTable) one [`ChangeRecordWriter::begin`], then the base records, then the
 /// updates, truncations and schema changes in order: the writer counts their `index`. Lines gather in
 /// [`ChangeRecordWriter::buffer`].
+///
+/// What is not one mutation's but stored, as several have left it (deletions beside an extract), has no position: without a `begin`
+/// records have neither host, position nor index. It is written piece by piece: [`ChangeRecordWriter::partition`], then what there is
+/// of it.
 #[derive(Debug, Default)]
 pub struct ChangeRecordWriter {
     pen: Pen,
-    tables: BTreeMap<usize, TableText>,
-    /// The partition key of the update at hand.
+    tables: BTreeMap<usize, Arc<TableText>>,
+    /// Table of the partition at hand.
+    text: Option<Arc<TableText>>,
+    /// The partition key of the partition at hand.
     key: Vec<u8>,
     /// `partitionKeyBytes`, if there are any.
     key_bytes: Vec<u8>,
@@ -150,28 +156,19 @@ impl ChangeRecordWriter {
     pub fn update(&mut self, update: &PartitionUpdate, base: bool) -> Result<u32> {
         let before = self.pen.index;
         let table = &*update.table;
-        let id = Arc::as_ptr(&update.table) as usize;
-        if self.tables.len() > MAX_TABLES {
-            self.tables.clear();
-        }
-        let text = self.tables.entry(id).or_insert_with(|| TableText::new(&update.table));
-        let pen = &mut self.pen;
-        partition_key(pen, table, text, &update.key, &mut self.key, &mut self.key_bytes)?;
-        let key = Key { partition: &self.key, bytes: &self.key_bytes, table, text };
+        self.partition(&update.table, &update.key)?;
         if !update.deletion.is_live() {
-            pen.head(Op::DeletePartition, &key, &[], &update.data);
-            pen.number(",\"deleted\":", update.deletion.marked_for_delete_at);
-            pen.end(base);
+            self.partition_deletion(update.deletion, base);
         }
         if let Some(row) = &update.static_row
             && (base || says_something(row))
         {
-            pen.row(&key, RowView { row, data: &update.data }, true, base);
+            self.row(RowView { row, data: &update.data }, true, base);
         }
         for (i, content) in update.content.iter().enumerate() {
             match content {
                 UpdateContent::Row(row) if base || says_something(row) => {
-                    pen.row(&key, RowView { row, data: &update.data }, false, base);
+                    self.row(RowView { row, data: &update.data }, false, base);
                 }
                 UpdateContent::Row(_) => {}
                 UpdateContent::Marker(marker, start) if !marker.start.is_live() => {
@@ -184,7 +181,15 @@ impl ChangeRecordWriter {
                     let Some((end_marker, end)) = end.filter(|(end, _)| end.kind.is_end()) else {
                         return Err(unpaired(table, "a range tombstone has no end"));
                     };
-                    pen.range(&key, marker, start, end_marker, end, &update.data, base);
+                    let bound = |row, inclusive| Bound {
+                        prefix: RowView { row, data: &update.data },
+                        inclusive,
+                    };
+                    let (start, end) = (
+                        bound(start, starts_inclusive(marker.kind)),
+                        bound(end, ends_inclusive(end_marker.kind)),
+                    );
+                    self.range(marker.start, start, end, base);
                 }
                 UpdateContent::Marker(marker, _) if marker.kind.is_end() => {}
                 UpdateContent::Marker(..) => {
@@ -193,6 +198,52 @@ impl ChangeRecordWriter {
             }
         }
         Ok(self.pen.index - before)
+    }
+
+    /// Begins the records of the partition `key` of `table`.
+    ///
+    /// Fails if the key's components have no end.
+    pub fn partition(&mut self, table: &Arc<TableMetadata>, key: &[u8]) -> Result<()> {
+        let is_at_hand = |text: &Arc<TableText>| Arc::ptr_eq(&text.table, table);
+        let text = match self.text.take().filter(is_at_hand) {
+            Some(text) => text,
+            None => {
+                if self.tables.len() > MAX_TABLES {
+                    self.tables.clear();
+                }
+                let id = Arc::as_ptr(table) as usize;
+                let text = self.tables.entry(id);
+                Arc::clone(text.or_insert_with(|| Arc::new(TableText::new(table))))
+            }
+        };
+        partition_key(&mut self.pen, table, &text, key, &mut self.key, &mut self.key_bytes)?;
+        self.text = Some(text);
+        Ok(())
+    }
+
+    /// Writes that the partition at hand is deleted.
+    pub fn partition_deletion(&mut self, deletion: DeletionTime, base: bool) {
+        self.record(|pen, key| {
+            pen.head(Op::DeletePartition, key, &[], &[]);
+            pen.deletion(deletion);
+            pen.end(base);
+        });
+    }
+
+    /// Writes a row of the partition at hand, its static row if `is_static`.
+    pub fn row(&mut self, row: RowView<'_>, is_static: bool, base: bool) {
+        self.record(|pen, key| pen.row(key, row, is_static, base));
+    }
+
+    /// Writes that a range of the partition at hand is deleted.
+    pub fn range(&mut self, deletion: DeletionTime, start: Bound<'_>, end: Bound<'_>, base: bool) {
+        self.record(|pen, key| pen.range(key, deletion, start, end, base));
+    }
+
+    fn record(&mut self, write: impl FnOnce(&mut Pen, &Key<'_>)) {
+        let Some(text) = &self.text else { return };
+        let key = Key { partition: &self.key, bytes: &self.key_bytes, table: &text.table, text };
+        write(&mut self.pen, &key);
     }
 
     /// Writes that a table was truncated: what is at or before `truncated_at` in the commit log of this host is gone.
@@ -239,7 +290,31 @@ impl ChangeRecordWriter {
     }
 }
 
-/// Key and table of the records of one update.
+/// One end of a range.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// The values of the prefix are the clustering of the row; none if the range is open there.
+    pub prefix: RowView<'a>,
+    /// Rows with this prefix belong to the range.
+    pub inclusive: bool,
+}
+
+fn starts_inclusive(kind: ClusteringKind) -> bool {
+    !matches!(kind, ClusteringKind::ExclStartBound | ClusteringKind::InclEndExclStartBoundary)
+}
+
+fn ends_inclusive(kind: ClusteringKind) -> bool {
+    match kind {
+        ClusteringKind::InclEndBound | ClusteringKind::InclEndExclStartBoundary => true,
+        ClusteringKind::ExclEndBound
+        | ClusteringKind::ExclEndInclStartBoundary
+        | ClusteringKind::Clustering
+        | ClusteringKind::InclStartBound
+        | ClusteringKind::ExclStartBound => false,
+    }
+}
+
+/// Key and table of the records of one partition.
 struct Key<'a> {
     partition: &'a [u8],
     bytes: &'a [u8],
@@ -415,12 +490,14 @@ impl Pen {
         if base {
             self.text(",\"base\":true");
         }
-        let origin = std::mem::take(&mut self.origin);
-        self.text(&origin);
-        self.origin = origin;
-        self.number(",\"index\":", i64::from(self.index));
+        if !self.origin.is_empty() {
+            let origin = std::mem::take(&mut self.origin);
+            self.text(&origin);
+            self.origin = origin;
+            self.number(",\"index\":", i64::from(self.index));
+        }
         self.text("}\n");
-        self.index += 1;
+        self.index = self.index.wrapping_add(1);
     }
 
     fn row(&mut self, key: &Key<'_>, view: RowView<'_>, is_static: bool, base: bool) {
@@ -616,37 +693,23 @@ impl Pen {
         self.times_behind(cell);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "two bounds, each a marker and a row")]
     fn range(
         &mut self,
         key: &Key<'_>,
-        start_marker: &Marker,
-        start: &Row,
-        end_marker: &Marker,
-        end: &Row,
-        data: &[u8],
+        deletion: DeletionTime,
+        start: Bound<'_>,
+        end: Bound<'_>,
         base: bool,
     ) {
-        use ClusteringKind::{
-            ExclEndBound, ExclEndInclStartBoundary, ExclStartBound, InclEndBound,
-            InclEndExclStartBoundary, InclStartBound,
-        };
-        self.head(Op::DeleteRange, key, &[], data);
+        self.head(Op::DeleteRange, key, &[], &[]);
         self.text(",\"range\":{");
-        let start_inclusive =
-            !matches!(start_marker.kind, ExclStartBound | InclEndExclStartBoundary);
-        let end_inclusive = match end_marker.kind {
-            InclEndBound | InclEndExclStartBoundary => true,
-            ExclEndBound | ExclEndInclStartBoundary => false,
-            ClusteringKind::Clustering | InclStartBound | ExclStartBound => false,
-        };
-        let wrote = self.bound("\"start\":", key, start, start_inclusive, data);
-        if wrote && !end.clustering.is_empty() {
+        let wrote = self.bound("\"start\":", key, start);
+        if wrote && !end.prefix.row.clustering.is_empty() {
             self.byte(b',');
         }
-        self.bound("\"end\":", key, end, end_inclusive, data);
+        self.bound("\"end\":", key, end);
         self.byte(b'}');
-        self.deletion(start_marker.start);
+        self.deletion(deletion);
         self.end(base);
     }
 
@@ -655,14 +718,8 @@ impl Pen {
     }
 
     /// A bound; nothing, and false, if it is open.
-    fn bound(
-        &mut self,
-        name: &str,
-        key: &Key<'_>,
-        row: &Row,
-        inclusive: bool,
-        data: &[u8],
-    ) -> bool {
+    fn bound(&mut self, name: &str, key: &Key<'_>, bound: Bound<'_>) -> bool {
+        let Bound { prefix: RowView { row, data }, inclusive } = bound;
         if row.clustering.is_empty() {
             return false;
         }

@@ -20,6 +20,7 @@ use super::share_args::{NodeArg, ShareArgs};
 use super::tail_args::TailArgs;
 use super::units::{ByteSize, Pair, WriteTime, parse_clock, parse_duration, parse_rate};
 use super::verify_args::VerifyArgs;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 
 const AFTER_HELP: &str = "\
 Every option can also be given as a variable, CASSPORT_ and its name (--data-dir: CASSPORT_DATA_DIR), or in a TOML file \
@@ -269,6 +270,13 @@ pub struct RecordArgs {
     /// For targets with a TTL attribute. Without it, expiring rows are counted and warned about.
     #[arg(long, value_name = "NAME")]
     pub expires_column: Option<String>,
+    /// Write what is deleted too, as change records in KEYSPACE/TABLE-deletes: for a target that already has older data
+    ///
+    /// Deletions of partitions, rows, ranges, columns, elements and static columns with their write times, and what has expired;
+    /// in lines of JSON, whatever the profile is. Applied to the target before the rows, or in any order by write time, they
+    /// remove what the source does not have any more.
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub deletes: bool,
     /// How `jsonl` and JSON in `datalake` write decimal and varint: as numbers of any length, or as strings
     #[arg(long, value_enum, value_name = "FORM", default_value_t = JsonNumbersArg::Number)]
     pub json_numbers: JsonNumbersArg,
@@ -514,6 +522,24 @@ pub enum DdbShapeArg {
     Native,
     /// Keys, names and types as AWS DMS makes them of profile dms, so that changes through DMS fit the imported table
     Dms,
+}
+
+impl From<DdbShapeArg> for DdbShape {
+    fn from(shape: DdbShapeArg) -> Self {
+        match shape {
+            DdbShapeArg::Native => Self::Native,
+            DdbShapeArg::Dms => Self::Dms,
+        }
+    }
+}
+
+impl From<DdbKeysArg> for DdbKeys {
+    fn from(keys: DdbKeysArg) -> Self {
+        match keys {
+            DdbKeysArg::Auto => Self::Auto,
+            DdbKeysArg::Composite => Self::Composite,
+        }
+    }
 }
 
 /// `--ddb-keys`.

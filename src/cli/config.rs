@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    CatArgs, CompressionArg, DdbKeysArg, DdbShapeArg, ExtractArgs, InputArgs, InspectArgs,
-    JsonNumbersArg, MetadataArg, OnCorruptArg, OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg,
-    StorageClassArg,
+    CatArgs, CompressionArg, ExtractArgs, InputArgs, InspectArgs, JsonNumbersArg, MetadataArg,
+    OnCorruptArg, OutputArgs, ProfileArg, RecordArgs, S3Args, SseArg, StorageClassArg,
 };
 use super::commitlog_args::commit_log_options;
 use super::settings::{Origin, Settings};
@@ -16,7 +15,6 @@ use crate::discover::{InputOptions, SchemaOption};
 use crate::error::{Error, Result};
 use crate::extract::{ExtractOptions, OnCorrupt, OutputTarget, RecordOptions};
 use crate::io::ReadMode;
-use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::output::{Compression, JsonNumbers, MetadataMode, Profile};
 use crate::progress::clock;
 use crate::store::Location;
@@ -88,6 +86,7 @@ pub(super) fn run_options(
     if args.run.read_rate.is_some_and(|rate| rate.0 < LEAST_READ_RATE) {
         return Err(Error::usage("--read-rate must be at least 64KiB/s"));
     }
+    check_deletes(&args.records, &output)?;
     let threads = match args.run.threads {
         Some(threads) => usize::from(threads),
         None => std::thread::available_parallelism().map_or(1, usize::from),
@@ -99,6 +98,7 @@ pub(super) fn run_options(
         s3: s3_options(&args.s3, args.run.memory.0)?,
         share: share_options(&args.share, &|name| std::env::var(name).ok())?,
         records: record_options(&args.records)?,
+        deletes: args.records.deletes,
         now: args.run.now.unwrap_or_else(|| clock::now().seconds()),
         now_given: args.run.now.is_some(),
         threads,
@@ -112,6 +112,26 @@ pub(super) fn run_options(
         read_rate: args.run.read_rate.map(|rate| rate.0),
         overwrite: args.records.overwrite,
     })
+}
+
+/// Checks what cannot be beside deletions.
+fn check_deletes(args: &RecordArgs, output: &OutputTarget) -> Result<()> {
+    if !args.deletes {
+        return Ok(());
+    }
+    if *output == OutputTarget::Stdout {
+        return Err(Error::Usage {
+            what: "--deletes writes files beside those of rows, and standard output is none".into(),
+            hint: Some("--output DIR".into()),
+        });
+    }
+    if args.writetime != WriteTime::Original {
+        return Err(Error::Usage {
+            what: "--deletes gives deletions their own write times, and --writetime rows another one: rows would be deleted by what is older than they are".into(),
+            hint: Some("leave --writetime out".into()),
+        });
+    }
+    Ok(())
 }
 
 /// The output that a command is about.
@@ -353,14 +373,8 @@ fn record_options(args: &RecordArgs) -> Result<RecordOptions> {
             JsonNumbersArg::Number => JsonNumbers::Number,
             JsonNumbersArg::Text => JsonNumbers::Text,
         },
-        ddb_shape: match args.ddb_shape {
-            DdbShapeArg::Native => DdbShape::Native,
-            DdbShapeArg::Dms => DdbShape::Dms,
-        },
-        ddb_keys: match args.ddb_keys {
-            DdbKeysArg::Auto => DdbKeys::Auto,
-            DdbKeysArg::Composite => DdbKeys::Composite,
-        },
+        ddb_shape: args.ddb_shape.into(),
+        ddb_keys: args.ddb_keys.into(),
     })
 }
 

@@ -3,6 +3,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use super::*;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 
 #[derive(Parser)]
 struct Extract {

@@ -4,7 +4,9 @@
 
 use crate::cql::quote_name;
 use crate::extract::SealedTable;
-use crate::output::manifest::{FileEntry, ManifestColumn, ManifestTable, OutputColumnKind};
+use crate::output::manifest::{
+    FileEntry, ManifestColumn, ManifestDeletes, ManifestTable, OutputColumnKind,
+};
 use crate::output::names::table_folder;
 use crate::output::{Compression, MetadataMode, Profile};
 use crate::store::Location;
@@ -33,6 +35,8 @@ pub struct Written {
     pub bytes: u64,
     /// Columns in the order of the files.
     pub columns: Vec<WrittenColumn>,
+    /// Records of deletions, if they were asked for.
+    pub deletions: Option<u64>,
 }
 
 /// A column of the files.
@@ -55,6 +59,7 @@ impl Written {
         rows: u64,
         files: &[FileEntry],
         columns: &[ManifestColumn],
+        deletes: Option<&ManifestDeletes>,
     ) -> Self {
         let folder = table_folder(keyspace, table);
         let is_static = |file: &&FileEntry| {
@@ -76,17 +81,20 @@ impl Written {
                     is_list: column.cql_type.starts_with("list<"),
                 })
                 .collect(),
+            deletions: deletes.map(|deletes| deletes.records),
         }
     }
 
     /// What one agent wrote.
     pub fn of_agent(table: &ManifestTable) -> Self {
-        Self::new(&table.keyspace, &table.table, table.rows, &table.files, &table.columns)
+        let deletes = table.deletes.as_ref();
+        Self::new(&table.keyspace, &table.table, table.rows, &table.files, &table.columns, deletes)
     }
 
     /// What all agents wrote.
     pub fn of_all(table: &SealedTable) -> Self {
-        Self::new(&table.keyspace, &table.table, table.rows, &table.files, &table.columns)
+        let deletes = table.deletes.as_ref();
+        Self::new(&table.keyspace, &table.table, table.rows, &table.files, &table.columns, deletes)
     }
 
     fn name(&self) -> String {
@@ -113,6 +121,7 @@ pub struct Look {
 
 /// Says the commands that load `tables` from `place`.
 pub fn next(look: Look, tables: &[Written], place: &Location, lines: &mut Vec<String>) {
+    deletes(tables, place, lines);
     let filled: Vec<&Written> = tables.iter().filter(|table| table.files > 0).collect();
     if filled.is_empty() {
         return;
@@ -163,6 +172,17 @@ pub fn next(look: Look, tables: &[Written], place: &Location, lines: &mut Vec<St
             }
         }
         _ => {}
+    }
+}
+
+/// What to do with deletions: there is no loader of them.
+fn deletes(tables: &[Written], place: &Location, lines: &mut Vec<String>) {
+    let first = tables.iter().find(|table| table.deletions.is_some_and(|deletions| deletions > 0));
+    if let Some(Written { keyspace, table, .. }) = first {
+        lines.push(format!(
+            "if the target has older data: apply the deletions of each table, such as {place}/{keyspace}/{table}-deletes, before its rows \
+             (README, Deletions)"
+        ));
     }
 }
 

@@ -13,6 +13,7 @@ fn table(statics: u64) -> Written {
         rows: 3,
         files: 1 + statics,
         static_files: statics,
+        deletions: None,
         bytes: 30,
         columns: vec![
             column("id", OutputColumnKind::PartitionKey),

@@ -66,8 +66,11 @@ fn tables(tables: &[Written], lines: &mut Vec<String>) {
     let shown = tables.get(..tables.len().min(MAX_LISTED)).unwrap_or_default();
     let width = shown.iter().map(|table| name(table).chars().count()).max().unwrap_or(0);
     for table in shown {
+        let deletions = table
+            .deletions
+            .map_or(String::new(), |deletions| format!("  {:>12}", amount(deletions, "deletion")));
         lines.push(format!(
-            "{:<width$}  {:>9}  {:>9}  {:>9}",
+            "{:<width$}  {:>9}  {:>9}  {:>9}{deletions}",
             name(table),
             amount(table.rows, "row"),
             amount(table.files, "file"),
@@ -210,6 +213,7 @@ mod tests {
             files: rows.min(1),
             static_files: 0,
             columns: Vec::new(),
+            deletions: None,
             bytes: rows * 10,
         }
     }

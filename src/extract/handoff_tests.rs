@@ -66,6 +66,7 @@ fn manifest(hosts: Vec<ManifestHost>, tables: &[&[(PositionPair, PositionPair)]]
         rows: 0,
         digest: RecordDigest::default(),
         files: vec![],
+        deletes: None,
         sources: intervals.iter().map(source).collect(),
         counters: TableCounters::default(),
     };

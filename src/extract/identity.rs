@@ -39,6 +39,9 @@ pub(super) fn run_info(options: &ExtractOptions, source: &Source, plan: &Plan) -
         given.insert("ddbKeys".to_owned(), json!(records.ddb_keys.as_str()));
     }
     given.insert("onCorrupt".to_owned(), json!(format!("{:?}", options.on_corrupt).to_lowercase()));
+    if options.deletes {
+        given.insert("deletes".to_owned(), json!(true));
+    }
     if plan.overlays.is_some() {
         given.insert("commitLog".to_owned(), json!(true));
     }

@@ -2,8 +2,8 @@
 
 use crate::discover::{Source, TableDir, Taken};
 use crate::output::manifest::{
-    ManifestColumn, ManifestHost, ManifestTable, OutputColumnKind, PositionPair, RecordDigest,
-    SourceEntry, TableCounters, TokenInterval,
+    ManifestColumn, ManifestDeletes, ManifestHost, ManifestTable, OutputColumnKind, PositionPair,
+    RecordDigest, SourceEntry, TableCounters, TokenInterval,
 };
 use crate::output::{OutputColumn, OutputKind};
 use crate::schema::ColumnKind;
@@ -31,6 +31,12 @@ pub(super) fn manifest_table(
     let mut files: Vec<_> =
         result.splits.values().flat_map(|split| split.files.iter().cloned()).collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
+    let deletes = table.job.deletes.is_some().then(|| {
+        let mut files: Vec<_> =
+            result.splits.values().flat_map(|split| split.deletes.iter().cloned()).collect();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        ManifestDeletes::of(files)
+    });
     let mut digest = RecordDigest::default();
     files.iter().for_each(|file| digest.merge(file.digest));
     let mut counters = TableCounters::default();
@@ -44,6 +50,7 @@ pub(super) fn manifest_table(
         rows: files.iter().map(|file| file.rows).sum(),
         digest,
         files,
+        deletes,
         sources: table.job.readers.iter().map(|reader| source_entry(source, reader)).collect(),
         counters,
     }

@@ -3,6 +3,7 @@
 mod budget;
 mod coverage;
 mod damage;
+mod deletes;
 pub mod forecast;
 mod handoff;
 mod heartbeat;

@@ -14,11 +14,13 @@ const FIXED: u64 = 32;
 /// Files that a worker writes, and one that it looks into.
 const PER_WORKER: u64 = 3;
 
-/// An error if `sstables` cannot all be open in a process that may have `limit` files open (none for any number).
+/// An error if `sstables` cannot all be open in a process that may have `limit` files open (none for any number); `deletes` if
+/// workers write deletions too.
 pub(super) fn check_open_files(
     sstables: u64,
     mode: ReadMode,
     threads: usize,
+    deletes: bool,
     limit: Option<u64>,
 ) -> Result<()> {
     let mapped = match mode {
@@ -26,7 +28,7 @@ pub(super) fn check_open_files(
         ReadMode::Read => 0,
     };
     let needed = FIXED
-        + PER_WORKER * threads as u64
+        + (PER_WORKER + u64::from(deletes)) * threads as u64
         + PER_MAPPED_SSTABLE * mapped
         + PER_READ_SSTABLE * (sstables - mapped);
     match limit {
@@ -49,7 +51,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_sstables_fit_where_they_are_mapped() {
-        let check = |sstables, mode, limit| check_open_files(sstables, mode, 2, limit);
+        let check = |sstables, mode, limit| check_open_files(sstables, mode, 2, false, limit);
         assert!(check(10_000, ReadMode::Map, Some(10_038)).is_ok());
         assert!(check(10_000, ReadMode::Read, None).is_ok());
         let error = check(10_000, ReadMode::Map, Some(10_037)).unwrap_err();
@@ -61,5 +63,6 @@ mod tests {
         assert!(check(10_000, ReadMode::Read, Some(30_037)).is_err());
         assert!(check(30_000, ReadMode::Map, Some(50_037)).is_err(), "beyond what can be mapped");
         assert!(check(30_000, ReadMode::Map, Some(50_038)).is_ok());
+        assert!(check_open_files(30_000, ReadMode::Map, 2, true, Some(50_039)).is_err());
     }
 }

@@ -45,6 +45,8 @@ pub struct ExtractOptions {
     pub share: ShareOptions,
     /// How records look.
     pub records: RecordOptions,
+    /// Write what is deleted too, as change records.
+    pub deletes: bool,
     /// The clock: seconds since 1970. Decides what has expired.
     pub now: i64,
     /// The user said `--now`; else the clock of an output that is continued is kept.

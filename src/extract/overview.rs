@@ -219,7 +219,12 @@ fn of_manifest(manifest: Manifest, host: String) -> Status {
         percent: 100.0,
         tables_loaded: tables.len() as u64,
         rows: manifest.tables.iter().map(|table| table.rows).sum(),
-        bytes_written: manifest.tables.iter().flat_map(|t| &t.files).map(|file| file.bytes).sum(),
+        bytes_written: manifest
+            .tables
+            .iter()
+            .flat_map(|t| t.all_files())
+            .map(|file| file.bytes)
+            .sum(),
         tables,
         ..Status::new(manifest.agent, Phase::Complete)
     }

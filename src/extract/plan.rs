@@ -15,6 +15,7 @@ use crate::sstable::{Component, SstableReader};
 
 use super::budget::{MemoryBudget, OutputMemory};
 use super::damage::{LeftOut, add_range};
+use super::deletes::DeletesFormat;
 use super::open_files::check_open_files;
 use super::options::{ExtractOptions, OnCorrupt};
 use super::overlay::{Overlays, forecast_words, memory_of, read_overlays};
@@ -139,7 +140,8 @@ pub(crate) fn prepare(
     check_column_options(&options.records, &selection)?;
     let share = Share::settle(&options.share, source)?;
     let sstables = selection.tables.iter().map(|table| table.sstables.len() as u64).sum();
-    check_open_files(sstables, options.input.read_mode, options.threads, open_files_limit())?;
+    let (mode, threads) = (options.input.read_mode, options.threads);
+    check_open_files(sstables, mode, threads, options.deletes, open_files_limit())?;
     let mut tables = Vec::new();
     let mut warnings = Vec::new();
     for selected in &selection.tables {
@@ -233,6 +235,7 @@ fn prepare_table(
     let strict_liveness = has_strict_liveness(&source.schema, &table);
     let job = TableJob {
         name: table.qualified_name(),
+        deletes: options.deletes.then(|| DeletesFormat::new(&table, &format_options)),
         table,
         readers,
         format: Arc::new(format),

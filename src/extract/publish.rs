@@ -12,7 +12,7 @@ use crate::output::manifest::{
     ExcludedTable, FORMAT_VERSION, Manifest, ManifestTable, read_json, tool, write_json,
 };
 use crate::output::names::{
-    AGENTS, COMPLETE, OWN, RUN, SCHEMA, agent_file, load_prefix, static_prefix,
+    AGENTS, COMPLETE, OWN, RUN, SCHEMA, agent_file, deletes_of, load_prefix, static_prefix,
 };
 use crate::output::run::{AgentProgress, RunInfo};
 use crate::output::state::{Phase, SourceFiles, StateFile};
@@ -193,6 +193,7 @@ impl Publication {
         for table in &plan.tables {
             let (keyspace, name) = (&table.job.table.keyspace, &table.job.table.name);
             store.clean_temporaries(&load_prefix(keyspace, name, agent))?;
+            store.clean_temporaries(&load_prefix(keyspace, &deletes_of(name), agent))?;
             store.clean_temporaries(&static_prefix(keyspace, name, agent))?;
         }
         Ok(Opened::Ready(Box::new(Self {
@@ -258,7 +259,7 @@ impl Publication {
             for split in &table.splits {
                 let Some(kept) = done.splits.get(&u64::from(split.number)) else { continue };
                 let mut whole = true;
-                for file in &kept.files {
+                for file in kept.files.iter().chain(&kept.deletes) {
                     whole &=
                         self.store.head(&file.name)?.is_some_and(|meta| meta.bytes == file.bytes);
                 }
@@ -308,7 +309,7 @@ impl Publication {
             .map(|(table, result)| manifest_table(source, table, result))
             .collect();
         let names: Vec<&str> =
-            tables.iter().flat_map(|t| &t.files).map(|f| f.name.as_str()).collect();
+            tables.iter().flat_map(ManifestTable::all_files).map(|f| f.name.as_str()).collect();
         self.store.sync(&names)?;
         let excluded = plan
             .selection

@@ -25,16 +25,25 @@ use super::worker::Worker;
 /// Rows and digest of one file that a range of tokens gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RangeSum {
-    /// Records.
+    /// Records of rows.
     pub rows: u64,
-    /// Sum of their digests.
+    /// Records of deletions.
+    pub deletions: u64,
+    /// Sum of the digests of both.
     pub digest: RecordDigest,
 }
 
 impl RangeSum {
+    /// That of one file.
+    pub fn of_file(name_is_of_deletes: bool, records: u64, digest: RecordDigest) -> Self {
+        let (rows, deletions) = if name_is_of_deletes { (0, records) } else { (records, 0) };
+        Self { rows, deletions, digest }
+    }
+
     /// Adds another file.
     pub fn merge(&mut self, other: Self) {
         self.rows = self.rows.saturating_add(other.rows);
+        self.deletions = self.deletions.saturating_add(other.deletions);
         self.digest.merge(other.digest);
     }
 }
@@ -139,7 +148,11 @@ impl Replay {
                     let mut sum = RangeSum::default();
                     for file in done.files {
                         let digest = RecordDigest(file.digest);
-                        sum.merge(RangeSum { rows: file.records, digest });
+                        sum.merge(RangeSum::of_file(false, file.records, digest));
+                    }
+                    if let Some(file) = done.deletes {
+                        let digest = RecordDigest(file.digest);
+                        sum.merge(RangeSum::of_file(true, file.records, digest));
                     }
                     return Ok(sum);
                 }

@@ -8,6 +8,7 @@ use crate::output::manifest::{ColumnStats, FileEntry, RecordDigest, TableCounter
 use crate::output::state::SplitState;
 use crate::progress::{Books, Quarantine};
 
+use super::sink::FileDone;
 use super::worker::SplitDone;
 
 /// One table's share of the results, filled in as its splits end.
@@ -20,6 +21,7 @@ pub(super) struct TableResult {
 #[derive(Debug, Clone)]
 pub(super) struct SplitOutcome {
     pub(super) files: Vec<FileEntry>,
+    pub(super) deletes: Vec<FileEntry>,
     pub(super) stats: RecordStats,
     pub(super) counters: TableCounters,
     pub(super) books: Books,
@@ -36,20 +38,17 @@ pub(super) fn outcome(
     stats: RecordStats,
     damaged: bool,
 ) -> SplitOutcome {
-    let files = done
-        .files
-        .into_iter()
-        .map(|file| FileEntry {
-            name: file.name,
-            bytes: file.meta.bytes,
-            rows: file.records,
-            crc64nvme: file.meta.crc64nvme,
-            digest: RecordDigest(file.digest),
-            range: TokenInterval::from(range),
-        })
-        .collect();
+    let entry = |file: FileDone| FileEntry {
+        name: file.name,
+        bytes: file.meta.bytes,
+        rows: file.records,
+        crc64nvme: file.meta.crc64nvme,
+        digest: RecordDigest(file.digest),
+        range: TokenInterval::from(range),
+    };
     SplitOutcome {
-        files,
+        files: done.files.into_iter().map(entry).collect(),
+        deletes: done.deletes.into_iter().map(entry).collect(),
         counters: table_counters(&stats, done.rows_expiring, &done.refused),
         stats,
         books: done.books,
@@ -86,6 +85,7 @@ pub(super) fn from_state(kept: &SplitState) -> SplitOutcome {
         .collect();
     SplitOutcome {
         files: kept.files.clone(),
+        deletes: kept.deletes.clone(),
         stats: RecordStats { columns, ..RecordStats::default() },
         counters: kept.counters.clone(),
         books: kept.books,
@@ -99,6 +99,7 @@ pub(super) fn from_state(kept: &SplitState) -> SplitOutcome {
 pub(super) fn to_state(outcome: &SplitOutcome) -> SplitState {
     SplitState {
         files: outcome.files.clone(),
+        deletes: outcome.deletes.clone(),
         columns: outcome.stats.columns.iter().map(manifest_stats).collect(),
         counters: outcome.counters.clone(),
         books: outcome.books,

@@ -184,6 +184,19 @@ pub(super) fn output_memory(options: &ExtractOptions) -> OutputMemory {
     if options.records.compression != Compression::None {
         memory.per_worker += Compression::MEMORY;
     }
+    if options.deletes {
+        // A second file at a time: its parts, its compressor, its buffer.
+        memory.per_worker += match &options.output {
+            OutputTarget::Store(Location::S3(_)) => options.s3.transfer.per_worker(),
+            OutputTarget::Store(Location::Directory(_))
+            | OutputTarget::Stdout
+            | OutputTarget::Discard => 0,
+        };
+        if options.records.compression != Compression::None {
+            memory.per_worker += Compression::MEMORY;
+        }
+        memory.per_worker += super::deletes::MEMORY;
+    }
     memory
 }
 

@@ -17,14 +17,14 @@ use crate::output::dms::{
 };
 use crate::output::dynamodb::{DdbShape, ImportedTable, import_requests};
 use crate::output::manifest::{
-    FORMAT_VERSION, FileEntry, Manifest, ManifestColumn, ManifestTable, OutputColumnKind,
-    RecordDigest, TableCounters, TokenInterval, read_json, tool, write_json,
+    FORMAT_VERSION, FileEntry, Manifest, ManifestColumn, ManifestDeletes, ManifestTable,
+    OutputColumnKind, RecordDigest, TableCounters, TokenInterval, read_json, tool, write_json,
 };
 use crate::output::names::{
-    AGENTS, COMPLETE, OWN, RUN, SCHEMA, SORT_KEY_COLUMN, agent_file, table_folder,
+    AGENTS, COMPLETE, OWN, RUN, SCHEMA, SORT_KEY_COLUMN, agent_file, deletes_of, table_folder,
 };
 use crate::output::run::RunInfo;
-use crate::output::state::{Complete, CompleteTable, HandOffProof};
+use crate::output::state::{Complete, CompleteDeletes, CompleteTable, HandOffProof};
 use crate::progress::{Events, Report};
 use crate::schema::parse_schema;
 use crate::store::Store;
@@ -74,12 +74,21 @@ pub struct SealedTable {
     pub columns: Vec<ManifestColumn>,
     /// Files of all agents, by agent.
     pub files: Vec<FileEntry>,
+    /// What is deleted; none if that was not asked for.
+    pub deletes: Option<ManifestDeletes>,
     /// Records.
     pub rows: u64,
     /// Sum of all digests.
     pub digest: RecordDigest,
     /// Counts of values that a target may not like.
     pub counters: TableCounters,
+}
+
+impl SealedTable {
+    /// All files, those of deletions behind those of rows.
+    fn all_files(&self) -> impl Iterator<Item = &FileEntry> {
+        self.files.iter().chain(self.deletes.iter().flat_map(|deletes| &deletes.files))
+    }
 }
 
 /// Checks the parts of all agents in `store` and writes what needs the whole.
@@ -129,7 +138,7 @@ pub fn seal(store: &dyn Store, options: &SealOptions<'_>) -> Result<SealOutcome>
         fingerprint: run.fingerprint.clone(),
         agents: manifests.keys().copied().collect(),
         rows: tables.iter().map(|table| table.rows).sum(),
-        bytes: tables.iter().flat_map(|table| &table.files).map(|file| file.bytes).sum(),
+        bytes: tables.iter().flat_map(SealedTable::all_files).map(|file| file.bytes).sum(),
         tables: tables.iter().map(complete_table).collect(),
         side_files: sealed.objects.iter().map(|(name, _)| name.clone()).collect(),
         dms_endpoints: sealed.dms_endpoints,
@@ -234,6 +243,13 @@ fn check_sums(manifest: &Manifest) -> Result<()> {
             rows = rows.saturating_add(file.rows);
         }
         let name = format!("agent {}, {}.{}", manifest.agent, table.keyspace, table.table);
+        if let Some(deletes) = &table.deletes
+            && *deletes != ManifestDeletes::of(deletes.files.clone())
+        {
+            return Err(Error::Different(format!(
+                "{name}: the number or digest of deletions in the manifest is not that of its files"
+            )));
+        }
         if rows != table.rows {
             return Err(Error::Different(format!(
                 "{name}: the manifest says {} rows, its files have {rows}",
@@ -294,6 +310,7 @@ fn first_part(table: &ManifestTable) -> SealedTable {
         table_id: table.table_id.clone(),
         columns: table.columns.clone(),
         files: table.files.clone(),
+        deletes: table.deletes.clone(),
         rows: table.rows,
         digest: table.digest,
         counters: table.counters.clone(),
@@ -319,6 +336,13 @@ fn add_part(sum: &mut SealedTable, part: &ManifestTable) -> Result<(), String> {
             ));
         }
         column.stats.merge(&other.stats);
+    }
+    match (&mut sum.deletes, &part.deletes) {
+        (None, None) => {}
+        (Some(sum), Some(part)) => sum.merge(part),
+        (None, Some(_)) | (Some(_), None) => {
+            return Err("are not both with deletions".to_owned());
+        }
     }
     sum.files.extend_from_slice(&part.files);
     sum.rows = sum.rows.saturating_add(part.rows);
@@ -364,44 +388,56 @@ fn ranges(intervals: &[TokenInterval]) -> Result<Vec<TokenRange>, String> {
         .collect()
 }
 
-/// Checks that each table's folder holds the files of the manifests in full length and nothing else: DMS and DynamoDB's
+/// Checks that each table's folders hold the files of the manifests in full length and nothing else: DMS and DynamoDB's
 /// import read whatever is there.
 fn check_objects(store: &dyn Store, tables: &[SealedTable]) -> Result<()> {
     for table in tables {
         let folder = table_folder(&table.keyspace, &table.table);
-        let mut expected = BTreeMap::new();
-        for file in &table.files {
-            if !file.name.starts_with(&folder) || expected.insert(&file.name, file.bytes).is_some()
-            {
+        check_folder(store, table, &folder, &table.files)?;
+        let deletes = table_folder(&table.keyspace, &deletes_of(&table.table));
+        let files = table.deletes.as_ref().map_or(&[][..], |deletes| &deletes.files);
+        check_folder(store, table, &deletes, files)?;
+    }
+    Ok(())
+}
+
+fn check_folder(
+    store: &dyn Store,
+    table: &SealedTable,
+    folder: &str,
+    files: &[FileEntry],
+) -> Result<()> {
+    let mut expected = BTreeMap::new();
+    for file in files {
+        if !file.name.starts_with(folder) || expected.insert(&file.name, file.bytes).is_some() {
+            return Err(Error::Different(format!(
+                "{}.{}: two agents wrote {}, or it is not the table's",
+                table.keyspace, table.table, file.name
+            )));
+        }
+    }
+    for object in store.list(folder)? {
+        let location = store.location(&object.name);
+        match expected.remove(&object.name) {
+            Some(bytes) if bytes == object.bytes => {}
+            Some(bytes) => {
                 return Err(Error::Different(format!(
-                    "{}.{}: two agents wrote {}, or it is not the table's",
-                    table.keyspace, table.table, file.name
+                    "{location} has {} bytes, its manifest says {bytes}",
+                    object.bytes
+                )));
+            }
+            None if is_side_file(&object.name, folder) => {}
+            None => {
+                return Err(Error::Different(format!(
+                    "{location} is in no manifest; loaders would read it all the same"
                 )));
             }
         }
-        for object in store.list(&folder)? {
-            let location = store.location(&object.name);
-            match expected.remove(&object.name) {
-                Some(bytes) if bytes == object.bytes => {}
-                Some(bytes) => {
-                    return Err(Error::Different(format!(
-                        "{location} has {} bytes, its manifest says {bytes}",
-                        object.bytes
-                    )));
-                }
-                None if is_side_file(&object.name, &folder) => {}
-                None => {
-                    return Err(Error::Different(format!(
-                        "{location} is in no manifest; loaders would read it all the same"
-                    )));
-                }
-            }
-        }
-        if let Some((name, _)) = expected.first_key_value() {
-            return Err(Error::Different(format!("{} is not there", store.location(name))));
-        }
     }
-    Ok(())
+    match expected.first_key_value() {
+        Some((name, _)) => Err(Error::Different(format!("{} is not there", store.location(name)))),
+        None => Ok(()),
+    }
 }
 
 /// Not a file of rows, but there for their readers.
@@ -538,6 +574,12 @@ fn complete_table(table: &SealedTable) -> CompleteTable {
         files: table.files.len() as u64,
         digest: table.digest,
         counters: table.counters.clone(),
+        deletes: table.deletes.as_ref().map(|deletes| CompleteDeletes {
+            records: deletes.records,
+            bytes: deletes.files.iter().map(|file| file.bytes).sum(),
+            files: deletes.files.len() as u64,
+            digest: deletes.digest,
+        }),
     }
 }
 

@@ -112,6 +112,7 @@ impl Sample {
                 rows: 1,
                 digest,
                 files: vec![FileEntry { name, bytes, rows: 1, crc64nvme, digest, range }],
+                deletes: None,
                 sources: vec![],
                 counters,
             }],

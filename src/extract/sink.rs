@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::output::names::split_file;
-use crate::output::{Compressor, RecordFormat};
+use crate::output::names::{deletes_of, split_file};
+use crate::output::{Compression, Compressor, RecordFormat};
 use crate::store::{ObjectMeta, ObjectWriter, Store};
 
 use super::worker::TableJob;
@@ -44,12 +44,24 @@ pub(crate) struct FileDone {
     pub digest: u128,
 }
 
+/// What is in a file of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// Rows.
+    Rows,
+    /// Partitions without rows, where the profile keeps these apart.
+    Statics,
+    /// Deletions.
+    Deletes,
+}
+
 /// One file of a split; made at the first record, so that an empty split has none.
 pub(super) struct SplitFile<'a> {
     destination: &'a Destination,
     format: &'a RecordFormat,
     name: String,
-    statics: bool,
+    kind: FileKind,
+    compression: Compression,
     open: Option<OpenFile>,
     written: u64,
 }
@@ -81,22 +93,31 @@ impl<'a> SplitFile<'a> {
         destination: &'a Destination,
         job: &'a TableJob,
         number: u32,
-        statics: bool,
+        kind: FileKind,
     ) -> Result<Self> {
-        let kind = if statics { "STATIC" } else { "LOAD" };
-        let (keyspace, table) = (&job.table.keyspace, &job.table.name);
+        let (keyspace, table) = (&job.table.keyspace, job.table.name.as_str());
+        let of_deletes = job.deletes.as_ref().filter(|_| kind == FileKind::Deletes);
+        let (folder, compression, extension) = match of_deletes {
+            Some(deletes) => (deletes_of(table), deletes.compression(), deletes.extension()),
+            None => (table.to_owned(), job.format.compression(), job.format.extension()),
+        };
+        let begins = if kind == FileKind::Statics { "STATIC" } else { "LOAD" };
         let name = match destination {
             Destination::Store { agent, .. } => {
-                let extension = job.format.extension();
-                split_file(keyspace, table, kind, *agent, number.into(), &extension)?
+                split_file(keyspace, &folder, begins, *agent, number.into(), &extension)?
             }
             Destination::Stdout(_) | Destination::Discard => String::new(),
         };
-        Ok(Self { destination, format: &job.format, name, statics, open: None, written: 0 })
+        let format = &job.format;
+        Ok(Self { destination, format, name, kind, compression, open: None, written: 0 })
     }
 
     fn header(&self) -> Option<Vec<u8>> {
-        if self.statics { self.format.static_header() } else { self.format.header() }
+        match self.kind {
+            FileKind::Rows => self.format.header(),
+            FileKind::Statics => self.format.static_header(),
+            FileKind::Deletes => None,
+        }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -124,7 +145,7 @@ impl<'a> SplitFile<'a> {
                 if self.open.is_none() {
                     let mut open = OpenFile {
                         object: store.create(&self.name)?,
-                        compressor: Compressor::new(self.format.compression()),
+                        compressor: Compressor::new(self.compression),
                     };
                     if let Some(header) = self.header() {
                         open.write(&header)?;

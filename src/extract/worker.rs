@@ -9,17 +9,18 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::dht::{Token, TokenRange};
 use crate::error::{Error, Result};
-use crate::merge::{MergeBooks, PartitionMerge, RowSink, TieBreak};
+use crate::merge::{MergeBooks, PartitionMerge, RangeBound, RowSink, TieBreak};
 use crate::output::{ColumnTypeOverride, RecordFormat, RecordWriter, Refusal};
 use crate::overlay::{OverlaySource, SplitMemory};
 use crate::progress::{Books, Events, Quarantine};
 use crate::rows::codec::CellsLeftOut;
-use crate::rows::{PartitionSource, RowView};
+use crate::rows::{DeletionTime, PartitionSource, RowView};
 use crate::schema::{CompactKind, TableMetadata};
 use crate::sstable::{SstableReader, SstableScanner, WorkerRows};
 
+use super::deletes::{DeletesFormat, SplitDeletes};
 use super::overlay::{JobOverlay, TableOverlay};
-use super::sink::{Destination, FileDone, SplitFile};
+use super::sink::{Destination, FileDone, FileKind, SplitFile};
 use super::split_source::{SplitScan, SplitSource};
 
 /// What all workers share about one table.
@@ -33,6 +34,8 @@ pub(crate) struct TableJob {
     pub readers: Vec<Arc<SstableReader>>,
     /// How its records look.
     pub format: Arc<RecordFormat>,
+    /// How its deletions are written, if they are.
+    pub deletes: Option<DeletesFormat>,
     /// Types that the user asked for, by column.
     pub column_types: BTreeMap<String, ColumnTypeOverride>,
     /// How ties are broken.
@@ -50,6 +53,8 @@ pub(crate) struct TableJob {
 pub(crate) struct SplitDone {
     /// Its row file, and the file of partitions without rows if the profile keeps these apart.
     pub files: Vec<FileDone>,
+    /// Its file of deletions.
+    pub deletes: Option<FileDone>,
     /// Its books.
     pub books: Books,
     /// What each SSTable was read from and to, for the proof that splits join without gap.
@@ -93,16 +98,34 @@ impl Worker<'_> {
         lost: &[TokenRange],
         writer: &mut RecordWriter,
     ) -> Result<SplitDone, SplitError> {
+        match &job.deletes {
+            None => self.run_with::<false>(job, range, number, lost, writer),
+            Some(_) => self.run_with::<true>(job, range, number, lost, writer),
+        }
+    }
+
+    fn run_with<const DELETES: bool>(
+        &self,
+        job: &TableJob,
+        range: TokenRange,
+        number: u32,
+        lost: &[TokenRange],
+        writer: &mut RecordWriter,
+    ) -> Result<SplitDone, SplitError> {
         let mut done =
             SplitDone { extents: vec![(u64::MAX, 0); job.readers.len()], ..SplitDone::default() };
-        let file = |statics| {
-            SplitFile::new(self.destination, job, number, statics).map_err(|e| (e, Vec::new()))
+        let file =
+            |kind| SplitFile::new(self.destination, job, number, kind).map_err(|e| (e, Vec::new()));
+        let deletes = match &job.deletes {
+            Some(format) => Some(SplitDeletes::new(format, file(FileKind::Deletes)?)),
+            None => None,
         };
-        let mut sink = SplitSink {
+        let mut sink = SplitSink::<DELETES> {
             job,
             writer,
-            rows: file(false)?,
-            statics: file(true)?,
+            rows: file(FileKind::Rows)?,
+            statics: file(FileKind::Statics)?,
+            deletes,
             books: Books::default(),
             quarantine: Vec::new(),
             events: self.events,
@@ -169,11 +192,11 @@ impl Worker<'_> {
 type SplitError = (Error, Vec<(usize, crate::sstable::ScanState)>);
 
 /// Merges `sources` into `sink`; the first of them are the SSTables with these numbers.
-fn merge_part<S: SplitScan>(
+fn merge_part<S: SplitScan, const DELETES: bool>(
     job: &TableJob,
     sources: Vec<S>,
     numbers: &[usize],
-    sink: &mut SplitSink<'_, '_>,
+    sink: &mut SplitSink<'_, '_, DELETES>,
     done: &mut SplitDone,
 ) -> Result<(), SplitError> {
     let mut merge =
@@ -250,11 +273,13 @@ fn without(range: TokenRange, lost: &[TokenRange]) -> Vec<TokenRange> {
 }
 
 /// Turns merged rows into records and these into the split's files.
-struct SplitSink<'a, 'w> {
+struct SplitSink<'a, 'w, const DELETES: bool> {
     job: &'a TableJob,
     writer: &'w mut RecordWriter,
     rows: SplitFile<'a>,
     statics: SplitFile<'a>,
+    /// There if `DELETES`.
+    deletes: Option<SplitDeletes<'a>>,
     books: Books,
     quarantine: Vec<Quarantine>,
     events: &'a dyn Events,
@@ -284,7 +309,7 @@ struct SplitSink<'a, 'w> {
     rows_expiring: u64,
 }
 
-impl SplitSink<'_, '_> {
+impl<const DELETES: bool> SplitSink<'_, '_, DELETES> {
     #[cold]
     fn refuse(&mut self, refusal: &Refusal, cells: u64) {
         self.refused.0 += 1;
@@ -353,6 +378,10 @@ impl SplitSink<'_, '_> {
         self.writer.clear_static();
         done.files.extend(self.rows.finish(self.row_records, self.writer.digest())?);
         done.files.extend(self.statics.finish(self.static_records, self.writer.static_digest())?);
+        if let Some(deletes) = self.deletes.take() {
+            self.books.deletions_emitted = deletes.count;
+            done.deletes = deletes.finish()?;
+        }
         let books = &mut self.books;
         books.rows_quarantined += self.refused.0;
         books.rows_filtered += self.hidden.0 + self.expanded_away;
@@ -368,10 +397,34 @@ impl SplitSink<'_, '_> {
     }
 }
 
-impl RowSink for SplitSink<'_, '_> {
+impl<const DELETES: bool> RowSink for SplitSink<'_, '_, DELETES> {
+    const DELETIONS: bool = DELETES;
+
+    fn deleted_partition(&mut self, deletion: DeletionTime) -> Result<()> {
+        self.deletes.as_mut().map_or(Ok(()), |deletes| deletes.partition(deletion))
+    }
+
+    fn deleted_row(&mut self, row: RowView<'_>, is_static: bool) -> Result<()> {
+        self.check()?;
+        self.deletes.as_mut().map_or(Ok(()), |deletes| deletes.row(row, is_static))
+    }
+
+    fn deleted_range(
+        &mut self,
+        deletion: DeletionTime,
+        start: RangeBound<'_>,
+        end: RangeBound<'_>,
+    ) -> Result<()> {
+        self.check()?;
+        self.deletes.as_mut().map_or(Ok(()), |deletes| deletes.range(deletion, start, end))
+    }
+
     fn partition(&mut self, key: &[u8], _token: Token) -> Result<()> {
         self.rows_in_partition = false;
         self.check()?;
+        if let Some(deletes) = &mut self.deletes {
+            deletes.partition_key(key)?;
+        }
         self.refused_partition = self.writer.start_partition(key).err();
         Ok(())
     }

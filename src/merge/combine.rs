@@ -312,4 +312,4 @@ fn compare(
 
 #[cfg(test)]
 #[path = "combine_tests.rs"]
-mod tests;
+pub(super) mod tests;

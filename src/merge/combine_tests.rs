@@ -11,7 +11,11 @@ use crate::rows::{LocalDeletionTime, NO_TTL, Unfiltered, UpdateSource};
 use crate::schema::ViewMetadata;
 
 /// The partitions of a source of the model, each with its place among the model's keys.
-fn updates(shape: &Shape, table: &Arc<TableMetadata>, model: &ModelSource) -> Vec<PartitionUpdate> {
+pub(in super::super) fn updates(
+    shape: &Shape,
+    table: &Arc<TableMetadata>,
+    model: &ModelSource,
+) -> Vec<PartitionUpdate> {
     let one = |partition: super::super::model_source::MemoryPartition| {
         let mut update = PartitionUpdate::new(Arc::clone(table), partition.key.to_vec());
         update.deletion = partition.deletion;
@@ -44,7 +48,7 @@ fn combined(rule: TieBreak, sources: &[&Vec<PartitionUpdate>]) -> Vec<PartitionU
     out
 }
 
-fn answer(
+pub(in super::super) fn answer(
     shape: &Shape,
     table: &TableMetadata,
     rule: TieBreak,

@@ -2,9 +2,10 @@
 
 use crate::dht::Token;
 use crate::error::Result;
-use crate::rows::RowView;
+use crate::rows::{DeletionTime, RowView};
 use crate::schema::TableMetadata;
 
+use super::deletions::RangeBound;
 use super::heap::SourceHeap;
 use super::purge::MergeBooks;
 use super::reconcile::{RowMerge, TieBreak};
@@ -13,7 +14,13 @@ use crate::rows::PartitionSource;
 
 /// Takes what the merge hands on: of each partition first its key, then its static row (or that it has none), then its
 /// live rows, then its end.
+///
+/// A sink that asks for it ([`RowSink::DELETIONS`]) also gets what is deleted: of the partition behind its key, of the static row
+/// before that, of a row before that, ranges where they end.
 pub trait RowSink {
+    /// True to be told of deletions; without it nothing is asked of the rows for them.
+    const DELETIONS: bool = false;
+
     /// A partition begins.
     fn partition(&mut self, key: &[u8], token: Token) -> Result<()>;
     /// Its static row, with live cells only; none if it has none.
@@ -22,6 +29,24 @@ pub trait RowSink {
     fn row(&mut self, row: RowView<'_>) -> Result<()>;
     /// The partition has ended.
     fn end_partition(&mut self) -> Result<()>;
+    /// What was written to the partition up to this time is deleted.
+    fn deleted_partition(&mut self, _deletion: DeletionTime) -> Result<()> {
+        Ok(())
+    }
+    /// What is deleted of a row, with nothing that lives: its deletion, those of columns, tombstones, and a row marker that has
+    /// expired. `row` is the static row if `is_static`.
+    fn deleted_row(&mut self, _row: RowView<'_>, _is_static: bool) -> Result<()> {
+        Ok(())
+    }
+    /// A range is deleted. Ranges do not overlap.
+    fn deleted_range(
+        &mut self,
+        _deletion: DeletionTime,
+        _start: RangeBound<'_>,
+        _end: RangeBound<'_>,
+    ) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Merges the partitions of `S` and hands live rows to a [`RowSink`].

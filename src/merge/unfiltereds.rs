@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::rows::{DeletionTime, RowView};
 
+use super::deletions::{DeadRow, OpenRange};
 use super::heap::SourceHeap;
 use super::partitions::RowSink;
 use super::purge::{MergeBooks, settle_row, settle_static};
@@ -25,6 +26,9 @@ pub(super) struct PartitionWalk {
     /// Of the only source, and of each one of several.
     sequence: Sequence,
     sequences: Vec<Sequence>,
+    /// For sinks that are told of deletions.
+    dead: DeadRow,
+    range: OpenRange,
 }
 
 fn index(i: u32) -> usize {
@@ -55,11 +59,20 @@ impl PartitionWalk {
         books.partitions_merged += 1;
         books.partition_deletions += u64::from(!partition.is_live());
         sink.partition(source.key(), source.token())?;
+        if K::DELETIONS {
+            self.range.begin();
+            if !partition.is_live() {
+                sink.deleted_partition(partition)?;
+            }
+        }
         let mut has_static = false;
         if let Some(view) = source.static_row() {
             books.cells_read += view.row.cells.len() as u64;
             let copy = &mut self.static_merged;
             copy.merge(rules, true, 1, |_| (view, 0), partition, books)?;
+            if K::DELETIONS && self.dead.take(&copy.row, partition, rules) {
+                sink.deleted_row(RowView { row: &self.dead.row, data: &copy.data }, true)?;
+            }
             has_static = settle_static(&mut copy.row, partition, rules, books);
         }
         sink.static_row(has_static.then(|| self.static_merged.view()))?;
@@ -75,6 +88,9 @@ impl PartitionWalk {
                     let (row, data) = source.row_mut();
                     books.rows_read += 1;
                     books.cells_read += row.cells.len() as u64;
+                    if K::DELETIONS && self.dead.take(row, active, rules) {
+                        sink.deleted_row(RowView { row: &self.dead.row, data }, false)?;
+                    }
                     if settle_row(row, active, rules, false, books) {
                         sink.row(RowView { row, data })?;
                     }
@@ -82,9 +98,16 @@ impl PartitionWalk {
                 Unfiltered::Marker(marker) => {
                     books.range_deletions += u64::from(!marker.start.is_live());
                     active = partition.max(marker.start);
+                    if K::DELETIONS {
+                        let side = marker.kind.side();
+                        self.range.change(partition, active, source.row(), side, sink)?;
+                    }
                 }
                 Unfiltered::End => break,
             }
+        }
+        if K::DELETIONS && self.range.is_open() {
+            return Err(source.out_of_order());
         }
         sink.end_partition()?;
         source.finish()
@@ -119,7 +142,13 @@ impl PartitionWalk {
         if let Some(first) = shared.first().and_then(|&i| sources.get(index(i))) {
             sink.partition(first.key(), first.token())?;
         }
-        let has_static = self.merge_static(rules, sources, shared, partition, books)?;
+        if K::DELETIONS {
+            self.range.begin();
+            if !partition.is_live() {
+                sink.deleted_partition(partition)?;
+            }
+        }
+        let has_static = self.merge_static(rules, sources, shared, partition, sink, books)?;
         sink.static_row(has_static.then(|| self.static_merged.view()))?;
 
         self.heap.clear();
@@ -131,6 +160,9 @@ impl PartitionWalk {
             if self.take_markers(books) {
                 let ranges = shared.iter().filter_map(|&i| self.open.get(index(i)));
                 active = ranges.fold(partition, |most, open| most.max(*open));
+                if K::DELETIONS {
+                    self.change_range(sources, partition, active, sink)?;
+                }
             } else {
                 self.emit_row(rules, sources, active, sink, books)?;
             }
@@ -139,6 +171,12 @@ impl PartitionWalk {
                 self.advance(rules, sources, i, books)?;
             }
             self.group = group;
+        }
+        if K::DELETIONS
+            && self.range.is_open()
+            && let Some(source) = shared.first().and_then(|&i| sources.get(index(i)))
+        {
+            return Err(source.out_of_order());
         }
         sink.end_partition()?;
         for &i in shared {
@@ -149,12 +187,30 @@ impl PartitionWalk {
         Ok(())
     }
 
-    fn merge_static<S: PartitionSource>(
+    /// Tells `sink` of the range that ends where the sources of the group stand.
+    fn change_range<S: PartitionSource, K: RowSink>(
+        &mut self,
+        sources: &[S],
+        partition: DeletionTime,
+        active: DeletionTime,
+        sink: &mut K,
+    ) -> Result<()> {
+        let Some(first) = self.group.first().copied() else { return Ok(()) };
+        let (Some(source), Some(at)) = (sources.get(index(first)), self.at.get(index(first)))
+        else {
+            return Ok(());
+        };
+        let (view, side) = position(source, at);
+        self.range.change(partition, active, view, side, sink)
+    }
+
+    fn merge_static<S: PartitionSource, K: RowSink>(
         &mut self,
         rules: &RowMerge,
         sources: &[S],
         shared: &[u32],
         partition: DeletionTime,
+        sink: &mut K,
         books: &mut MergeBooks,
     ) -> Result<bool> {
         let mut versions = Vec::new();
@@ -170,6 +226,9 @@ impl PartitionWalk {
         let merged = &mut self.static_merged;
         let version = |i: usize| versions.get(i).copied().unwrap_or((EMPTY_VIEW, 0));
         merged.merge(rules, true, versions.len(), version, partition, books)?;
+        if K::DELETIONS && self.dead.take(&merged.row, partition, rules) {
+            sink.deleted_row(RowView { row: &self.dead.row, data: &merged.data }, true)?;
+        }
         Ok(settle_static(&mut merged.row, partition, rules, books))
     }
 
@@ -248,6 +307,9 @@ impl PartitionWalk {
         if let &[only] = self.group.as_slice() {
             let Some(source) = sources.get_mut(index(only)) else { return Ok(()) };
             let (row, data) = source.row_mut();
+            if K::DELETIONS && self.dead.take(row, active, rules) {
+                sink.deleted_row(RowView { row: &self.dead.row, data }, false)?;
+            }
             if settle_row(row, active, rules, false, books) {
                 sink.row(RowView { row, data })?;
             }
@@ -261,6 +323,9 @@ impl PartitionWalk {
             (view, u16::try_from(i).unwrap_or(u16::MAX))
         };
         merged.merge(rules, false, group.len(), version, active, books)?;
+        if K::DELETIONS && self.dead.take(&merged.row, active, rules) {
+            sink.deleted_row(RowView { row: &self.dead.row, data: &merged.data }, false)?;
+        }
         let shadowed = merged.shadowed;
         if settle_row(&mut merged.row, active, rules, shadowed, books) {
             sink.row(merged.view())?;

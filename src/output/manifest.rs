@@ -101,10 +101,47 @@ pub struct ManifestTable {
     pub digest: RecordDigest,
     /// Files in token order.
     pub files: Vec<FileEntry>,
+    /// What is deleted; none if that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<ManifestDeletes>,
     /// What was read.
     pub sources: Vec<SourceEntry>,
     /// What a target may not like.
     pub counters: TableCounters,
+}
+
+/// What one agent wrote of what is deleted of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ManifestDeletes {
+    /// Change records written.
+    pub records: u64,
+    /// Sum of the digests of the files.
+    pub digest: RecordDigest,
+    /// Files in token order; their `rows` are records.
+    pub files: Vec<FileEntry>,
+}
+
+impl ManifestDeletes {
+    /// Of these files.
+    pub fn of(files: Vec<FileEntry>) -> Self {
+        let mut digest = RecordDigest::default();
+        files.iter().for_each(|file| digest.merge(file.digest));
+        Self { records: files.iter().map(|file| file.rows).sum(), digest, files }
+    }
+
+    /// Adds what another agent wrote.
+    pub fn merge(&mut self, other: &Self) {
+        self.records = self.records.saturating_add(other.records);
+        self.digest.merge(other.digest);
+        self.files.extend_from_slice(&other.files);
+    }
+}
+
+impl ManifestTable {
+    /// All files, those of deletions behind those of rows.
+    pub fn all_files(&self) -> impl Iterator<Item = &FileEntry> {
+        self.files.iter().chain(self.deletes.iter().flat_map(|deletes| &deletes.files))
+    }
 }
 
 /// A column of the files.

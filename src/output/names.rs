@@ -15,6 +15,8 @@ pub const AGENTS: &str = "_cassport/agents/";
 /// Where `sequence` writes changes for DMS.
 pub const CDC_PATH: &str = "cdc-changes";
 
+const DELETES: &str = "-deletes";
+
 /// The whole partition key as one text.
 pub const PARTITION_KEY_COLUMN: &str = "cp_pk";
 /// The whole clustering as one text.
@@ -33,6 +35,16 @@ pub fn agent_file(agent: u32, file: &str) -> String {
 /// Folder of a table's rows, with its final `/`.
 pub fn table_folder(keyspace: &str, table: &str) -> String {
     format!("{keyspace}/{table}/")
+}
+
+/// Name of the folder of a table's deletions. No table has a name with `-` in it.
+pub fn deletes_of(table: &str) -> String {
+    format!("{table}{DELETES}")
+}
+
+/// True for the name of a file of deletions: `ks/t-deletes/LOAD00000001.jsonl`.
+pub fn is_of_deletes(name: &str) -> bool {
+    name.split('/').nth(1).is_some_and(|folder| folder.ends_with(DELETES))
 }
 
 /// Beginning of the names of all files of rows that one agent writes for a table.
@@ -82,6 +94,9 @@ mod tests {
         assert!(name(0xabc, 1).unwrap().starts_with(&load_prefix("ks", "t", 0xabc)));
         let of_statics = split_file("ks", "t", "STATIC", 0xabc, 1, "csv").unwrap();
         assert!(of_statics.starts_with(&static_prefix("ks", "t", 0xabc)));
+        let deletes = split_file("ks", &deletes_of("t"), "LOAD", 1, 1, "jsonl").unwrap();
+        assert_eq!(deletes, "ks/t-deletes/LOAD00100001.jsonl");
+        assert!(is_of_deletes(&deletes) && !is_of_deletes(&of_statics));
         assert_eq!(agent_file(10, "manifest.json"), "_cassport/agents/00A/manifest.json");
     }
 }

@@ -43,6 +43,9 @@ pub struct TableState {
 pub struct SplitState {
     /// Files written; none for an empty split.
     pub files: Vec<FileEntry>,
+    /// Files of deletions written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<FileEntry>,
     /// Per column of the output.
     pub columns: Vec<ColumnStats>,
     /// Counts of values that a target may not like.
@@ -288,6 +291,23 @@ pub struct CompleteTable {
     pub digest: RecordDigest,
     /// Counts of values that a target may not like.
     pub counters: TableCounters,
+    /// What is deleted; none if that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<CompleteDeletes>,
+}
+
+/// The deletions of one table of a whole output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompleteDeletes {
+    /// Records of all agents.
+    pub records: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Number of files.
+    pub files: u64,
+    /// Sum of all digests.
+    pub digest: RecordDigest,
 }
 
 #[cfg(test)]

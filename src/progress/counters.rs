@@ -81,6 +81,8 @@ counters! {
         partition_deletions,
         /// Range deletions read.
         range_deletions,
+        /// Records of what is deleted, written (`--deletes`).
+        deletions_emitted,
         /// Bytes of SSTables not yet repaired.
         unrepaired_bytes,
     }

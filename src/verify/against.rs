@@ -18,7 +18,7 @@ use crate::extract::{
     ShareOptions,
 };
 use crate::output::manifest::{FileEntry, Manifest, ManifestTable};
-use crate::output::names::agent_file;
+use crate::output::names::{agent_file, is_of_deletes};
 use crate::output::run::RunInfo;
 use crate::output::{JsonNumbers, MetadataMode, OutputColumn, Profile};
 use crate::progress::{Events, UnixMillis};
@@ -27,7 +27,7 @@ use crate::store::s3::S3Options;
 
 use super::checks::words;
 use super::differ::{Differ, Side};
-use super::output::{Content, Form, ObjectFinding, Parts, look_at, read_parts};
+use super::output::{Content, Contents, Form, ObjectFinding, Parts, look_at, read_parts};
 use super::records::Collector;
 use super::text::ObjectText;
 
@@ -67,6 +67,10 @@ pub struct DifferentRange {
     pub source_rows: u64,
     /// Rows of the output.
     pub output_rows: u64,
+    /// Records of deletions of the source, if the run wrote them.
+    pub source_deletions: u64,
+    /// Those of the output.
+    pub output_deletions: u64,
     /// Digest of the source.
     pub source_digest: String,
     /// Digest of the output.
@@ -85,6 +89,8 @@ pub struct AgainstReport {
     pub ranges: u64,
     /// Rows of the source.
     pub rows: u64,
+    /// Records of deletions of the source, if the run wrote them.
+    pub deletions: u64,
     /// Objects of the output that were read.
     pub read: u64,
     /// What is wrong with the output itself, and with what was to be compared.
@@ -131,7 +137,7 @@ pub fn verify_against(
     source.warnings().iter().for_each(|words| events.warning(words));
     let manifests = of_source(&parts, &source)?;
     let replay = Replay::open(&source, &extract, events)?;
-    let content = Content::new(extract.records.profile, extract.records.compression);
+    let contents = Contents::new(extract.records.profile, extract.records.compression);
     let mut pieces = Vec::new();
     for (name, columns) in replay.tables() {
         report.tables += 1;
@@ -155,7 +161,7 @@ pub fn verify_against(
         .num_threads(replay.workers())
         .build()
         .map_err(|error| Error::Bug(format!("cannot start threads: {error}")))?;
-    let job = Job { store, replay: &replay, content, full: options.full, events, cancel };
+    let job = Job { store, replay: &replay, contents, full: options.full, events, cancel };
     let compared: Vec<Result<Compared>> =
         pool.install(|| pieces.par_iter().map(|piece| job.compare(piece)).collect());
     replay.tables().for_each(|(name, _)| events.table_finished(name));
@@ -175,6 +181,7 @@ pub fn verify_against(
             Err(error) => return Err(error),
         };
         report.rows += compared.source.rows;
+        report.deletions += compared.source.deletions;
         report.read += compared.read;
         report.findings.extend(compared.findings);
         if compared.source == compared.output {
@@ -189,6 +196,8 @@ pub fn verify_against(
             files: piece.files.iter().map(|file| store.location(&file.name)).collect(),
             source_rows: compared.source.rows,
             output_rows: compared.output.rows,
+            source_deletions: compared.source.deletions,
+            output_deletions: compared.output.deletions,
             source_digest: compared.source.digest.to_string(),
             output_digest: compared.output.digest.to_string(),
             differing,
@@ -261,6 +270,7 @@ fn options_of_run(parts: &Parts, options: &AgainstOptions) -> Result<ExtractOpti
             compression: run.compression.parse()?,
             ..RecordOptions::of_run(run, run.profile.parse()?)?
         },
+        deletes: run.options.contains_key("deletes"),
         now: clock.seconds(),
         now_given: true,
         threads: options.threads,
@@ -335,7 +345,7 @@ fn pieces_of<'m>(name: &str, table: &'m ManifestTable) -> Result<Vec<Piece<'m>>>
         })
     };
     let mut by_range: BTreeMap<(Token, Token), Vec<&FileEntry>> = BTreeMap::new();
-    for file in &table.files {
+    for file in table.all_files() {
         let range = range_of(&file.range)?;
         by_range.entry((range.start, range.end)).or_default().push(file);
     }
@@ -367,7 +377,7 @@ fn pieces_of<'m>(name: &str, table: &'m ManifestTable) -> Result<Vec<Piece<'m>>>
 struct Job<'a> {
     store: &'a dyn Store,
     replay: &'a Replay,
-    content: Content,
+    contents: Contents,
     full: bool,
     events: &'a dyn Events,
     cancel: &'a AtomicI32,
@@ -375,7 +385,7 @@ struct Job<'a> {
 
 /// Takes the records of the source as they are made.
 struct Taker {
-    kind: &'static str,
+    kind: Kind,
     collector: Collector,
     differ: Differ<'static>,
 }
@@ -396,7 +406,8 @@ impl Job<'_> {
             let mut looked = look_at(self.store, file, None, progress)?;
             let is_there = looked.causes.is_empty();
             if is_there && (self.full || !looked.checksum) {
-                looked = look_at(self.store, file, Some(self.content), progress)?;
+                let content = self.contents.of(&file.name);
+                looked = look_at(self.store, file, Some(content), progress)?;
             }
             compared.read += u64::from(looked.content.is_some());
             let object = self.store.location(&file.name);
@@ -407,7 +418,7 @@ impl Job<'_> {
                     .map(|cause| ObjectFinding { object: object.clone(), cause }),
             );
             let (rows, digest) = looked.content.unwrap_or((file.rows, file.digest));
-            compared.output.merge(RangeSum { rows, digest });
+            compared.output.merge(RangeSum::of_file(is_of_deletes(&file.name), rows, digest));
         }
         compared.source = self.replay.sum(&piece.table, piece.range, self.events, self.cancel)?;
         Ok(compared)
@@ -416,31 +427,36 @@ impl Job<'_> {
     /// The first differing rows of a piece, at most `most`.
     fn differing(&self, piece: &Piece<'_>, most: usize) -> Result<Vec<(Side, String)>> {
         let mut found = Vec::new();
-        if self.content.form == Form::Parquet {
-            // There are no lines to be shown.
-            return Ok(found);
-        }
-        for kind in ["LOAD", "STATIC"] {
-            if found.len() < most {
+        for kind in [Kind::Rows, Kind::Statics, Kind::Deletes] {
+            // Of Parquet there are no lines to be shown.
+            if found.len() < most && self.content(kind).form != Form::Parquet {
                 found.extend(self.differing_of(kind, piece, most - found.len())?);
             }
         }
         Ok(found)
     }
 
+    fn content(&self, kind: Kind) -> Content {
+        match kind {
+            Kind::Rows | Kind::Statics => self.contents.rows,
+            Kind::Deletes => self.contents.deletes,
+        }
+    }
+
     fn differing_of(
         &self,
-        kind: &'static str,
+        kind: Kind,
         piece: &Piece<'_>,
         most: usize,
     ) -> Result<Vec<(Side, String)>> {
-        let is_kind = |file: &&&FileEntry| is_of_kind(&file.name, kind);
+        let is_kind = |file: &&&FileEntry| Kind::of(&file.name) == Some(kind);
+        let content = self.content(kind);
         let object = match piece.files.iter().find(is_kind) {
-            Some(file) => ObjectText::open(self.store, &file.name, self.content.compression)?,
+            Some(file) => ObjectText::open(self.store, &file.name, content.compression)?,
             None => None,
         };
         let mut object = object;
-        let mut collector = Collector::new(self.content.splitter);
+        let mut collector = Collector::new(content.splitter);
         let records = move || loop {
             if let Some(record) = collector.whole.pop_front() {
                 return Ok(Some(record));
@@ -456,7 +472,7 @@ impl Job<'_> {
         };
         let taker = Arc::new(Mutex::new(Some(Taker {
             kind,
-            collector: Collector::new(self.content.splitter),
+            collector: Collector::new(content.splitter),
             differ: Differ::new(Box::new(records), most),
         })));
         let shared = Arc::clone(&taker);
@@ -479,13 +495,29 @@ impl Job<'_> {
     }
 }
 
-fn is_of_kind(name: &str, kind: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|file| file.starts_with(kind))
+/// What is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rows,
+    Statics,
+    Deletes,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        let file = name.rsplit('/').next()?;
+        match file {
+            _ if is_of_deletes(name) => Some(Self::Deletes),
+            _ if file.starts_with("LOAD") => Some(Self::Rows),
+            _ if file.starts_with("STATIC") => Some(Self::Statics),
+            _ => None,
+        }
+    }
 }
 
 impl Taker {
     fn take(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        if !is_of_kind(name, self.kind) {
+        if Kind::of(name) != Some(self.kind) {
             return Ok(());
         }
         self.collector.add(bytes);

@@ -8,8 +8,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::output::manifest::{FileEntry, Manifest, RecordDigest, read_json};
-use crate::output::names::{AGENTS, RUN, agent_file};
+use crate::output::manifest::{
+    FileEntry, Manifest, ManifestDeletes, ManifestTable, RecordDigest, read_json,
+};
+use crate::output::names::{AGENTS, RUN, agent_file, is_of_deletes};
 use crate::output::run::RunInfo;
 use crate::output::{Compression, Profile};
 use crate::progress::Events;
@@ -48,6 +50,8 @@ pub struct OutputReport {
     pub files: u64,
     /// Their rows.
     pub rows: u64,
+    /// Their records of what is deleted.
+    pub deletions: u64,
     /// Their bytes.
     pub bytes: u64,
     /// Objects whose bytes were compared with a checksum: by the store, or by reading.
@@ -66,6 +70,27 @@ pub(super) struct Content {
     pub(super) compression: Compression,
 }
 
+/// What is in the files of a run: of rows, and of deletions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contents {
+    pub(super) rows: Content,
+    pub(super) deletes: Content,
+}
+
+impl Contents {
+    /// Of the files of a profile that were compressed so.
+    pub(super) fn new(profile: Profile, compression: Compression) -> Self {
+        let rows = Content::new(profile, compression);
+        let deletes = Content::new(Profile::Jsonl, rows.compression);
+        Self { rows, deletes }
+    }
+
+    /// Of the file `name`.
+    pub(super) fn of(&self, name: &str) -> Content {
+        if is_of_deletes(name) { self.deletes } else { self.rows }
+    }
+}
+
 /// What files hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -78,7 +103,7 @@ pub(super) enum Form {
 
 impl Content {
     /// What the files of a profile hold that were compressed so.
-    pub(super) fn new(profile: Profile, compression: Compression) -> Self {
+    fn new(profile: Profile, compression: Compression) -> Self {
         let form = match profile {
             Profile::DdbJson => Form::Items,
             Profile::Parquet => Form::Parquet,
@@ -154,7 +179,7 @@ pub fn verify_output(
     let parts = read_parts(store, &mut report.findings)?;
     check_sums(store, &parts, &mut report.findings);
     let profile: Profile = parts.run.profile.parse()?;
-    let content = Content::new(profile, parts.run.compression.parse()?);
+    let contents = Contents::new(profile, parts.run.compression.parse()?);
     let (files, twice) = named_files(&parts);
     for name in twice {
         let cause = "two manifests name it".to_owned();
@@ -162,7 +187,11 @@ pub fn verify_output(
     }
     report.agents = parts.manifests.len() as u64;
     report.files = files.len() as u64;
-    report.rows = files.values().map(|file| file.rows).sum();
+    let records = |of_deletes: bool| {
+        let of_kind = files.values().filter(|file| is_of_deletes(&file.name) == of_deletes);
+        of_kind.map(|file| file.rows).sum()
+    };
+    (report.rows, report.deletions) = (records(false), records(true));
     report.bytes = files.values().map(|file| file.bytes).sum();
     for object in store.list("")? {
         if is_of_rows(&object.name, &parts) && !files.contains_key(object.name.as_str()) {
@@ -186,7 +215,7 @@ pub fn verify_output(
             }
         };
         progress(0)?;
-        look_at(store, file, options.full.then_some(content), progress)
+        look_at(store, file, options.full.then(|| contents.of(&file.name)), progress)
     };
     let looked: Result<Vec<Looked>> = pool.install(|| files.par_iter().map(look).collect());
     events.table_finished(name);
@@ -205,7 +234,7 @@ pub fn verify_output(
 fn named_files(parts: &Parts) -> (BTreeMap<&str, &FileEntry>, Vec<&str>) {
     let (mut files, mut twice) = (BTreeMap::new(), Vec::new());
     let all = parts.manifests.values().flat_map(|manifest| &manifest.tables);
-    for file in all.flat_map(|table| &table.files) {
+    for file in all.flat_map(ManifestTable::all_files) {
         if files.insert(file.name.as_str(), file).is_some() {
             twice.push(file.name.as_str());
         }
@@ -239,7 +268,12 @@ fn check_sums(store: &dyn Store, parts: &Parts, findings: &mut Vec<ObjectFinding
                 rows = rows.saturating_add(file.rows);
                 digest.merge(file.digest);
             }
-            if rows != table.rows || digest != table.digest {
+            let of_deletes =
+                |deletes: &ManifestDeletes| *deletes == ManifestDeletes::of(deletes.files.clone());
+            if rows != table.rows
+                || digest != table.digest
+                || !table.deletes.as_ref().is_none_or(of_deletes)
+            {
                 let object = store.location(&agent_file(manifest.agent, "manifest.json"));
                 let cause = format!(
                     "{}.{}: rows or digest are not the sums over its files",

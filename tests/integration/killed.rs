@@ -40,9 +40,9 @@ impl Place {
     }
 
     pub(crate) fn extract(&self, more: &[&str]) -> Command {
-        let options =
-            ["--now", CLOCK, "--file-size", "1KiB", "--threads", "2", "-k", "storage,shop"];
-        let mut command = self.command("extract", &[&options, more].concat());
+        let options = ["--now", CLOCK, "--file-size", "1KiB", "--threads", "2"];
+        let selection = ["-k", "storage,shop", "--deletes"];
+        let mut command = self.command("extract", &[&options[..], &selection, more].concat());
         command.arg("--data-dir").arg(repository("testdata/4.1/data"));
         command
     }

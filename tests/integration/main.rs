@@ -18,6 +18,7 @@ mod commitlog;
 mod compression;
 mod corpora;
 mod corrupt;
+mod deletes;
 mod deploy;
 mod dms_contract;
 mod fixtures;

@@ -93,6 +93,7 @@ pub(crate) fn extract_options(data: &Path, tables: Vec<String>, now: i64) -> Ext
         },
         now,
         now_given: true,
+        deletes: false,
         threads: 1,
         memory: 256 << 20,
         file_size: 256 << 20,

@@ -174,7 +174,7 @@ fn output_text(report: &OutputReport) -> String {
         "{} of {} with {}: {found}; checksums of {} compared, {} read",
         amount(report.files, "file"),
         amount(report.agents, "agent"),
-        amount(report.rows, "row"),
+        records(report.rows, report.deletions),
         report.checksums,
         report.read
     );
@@ -182,6 +182,15 @@ fn output_text(report: &OutputReport) -> String {
         line!(out, "the store keeps no checksums: --full reads the files");
     }
     out
+}
+
+/// `2 rows`, `2 rows and 1 deletion`.
+fn records(rows: u64, deletions: u64) -> String {
+    let rows = amount(rows, "row");
+    match deletions {
+        0 => rows,
+        deletions => format!("{rows} and {}", amount(deletions, "deletion")),
+    }
 }
 
 fn against_text(report: &AgainstReport) -> String {
@@ -202,6 +211,10 @@ fn against_text(report: &AgainstReport) -> String {
             amount(found.source_rows, "row"),
             found.output_rows
         );
+        if found.source_deletions.max(found.output_deletions) > 0 {
+            let source = amount(found.source_deletions, "deletion");
+            line!(out, "  and the source has {source}, the output {}", found.output_deletions);
+        }
         line!(out, "  digests {} and {}", found.source_digest, found.output_digest);
         for file in &found.files {
             line!(out, "  {file}");
@@ -224,7 +237,7 @@ fn against_text(report: &AgainstReport) -> String {
         "{}, {}, {}: {verdict}",
         amount(report.tables, "table"),
         amount(report.ranges, "range"),
-        amount(report.rows, "row")
+        records(report.rows, report.deletions)
     );
     out
 }

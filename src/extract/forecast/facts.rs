@@ -117,6 +117,7 @@ pub(super) fn figures(reader: &SstableReader, table: &TableMetadata) -> SourceFi
         rows: rows.min(data_bytes),
         cells: cells.min(data_bytes),
         unrepaired_bytes: if stats.repaired_at == 0 { data_bytes } else { 0 },
+        tombstones: stats.tombstone_drop_times.count().min(data_bytes),
     }
 }
 

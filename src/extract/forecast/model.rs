@@ -101,6 +101,8 @@ pub struct SourceFigures {
     pub cells: u64,
     /// Uncompressed bytes in SSTables that no repair has covered.
     pub unrepaired_bytes: u64,
+    /// What is deleted or expires, in the same way: cells, rows, ranges, partitions, columns.
+    pub tombstones: u64,
 }
 
 impl SourceFigures {
@@ -113,6 +115,7 @@ impl SourceFigures {
         self.rows += other.rows;
         self.cells += other.cells;
         self.unrepaired_bytes += other.unrepaired_bytes;
+        self.tombstones += other.tombstones;
     }
 }
 
@@ -126,6 +129,8 @@ pub struct WrittenFigures {
     pub objects_unsure: u64,
     /// Files of partitions without rows, at most; the data decides.
     pub static_objects_at_most: u64,
+    /// Files of deletions, at most, where `--deletes` asks for them: one for each split with an SSTable that has any there.
+    pub deletes_objects_at_most: u64,
     /// Rows, an estimate: those of the source.
     pub rows: u64,
     /// Bytes, an estimate.
@@ -138,6 +143,7 @@ impl WrittenFigures {
         self.objects += other.objects;
         self.objects_unsure += other.objects_unsure;
         self.static_objects_at_most += other.static_objects_at_most;
+        self.deletes_objects_at_most += other.deletes_objects_at_most;
         self.rows += other.rows;
         self.bytes += other.bytes;
     }

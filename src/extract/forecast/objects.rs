@@ -21,12 +21,21 @@ pub(super) struct PartitionMap<'a> {
     known: Vec<Token>,
     /// Without an index one of them may have partitions anywhere.
     blind: bool,
+    /// SSTables that have something deleted or expiring, where deletions are asked for.
+    deleted: Vec<Span<'a>>,
+    /// One of these has no index.
+    deleted_blind: bool,
 }
 
 struct Span<'a> {
     reader: &'a Arc<SstableReader>,
     first: Token,
     last: Token,
+}
+
+/// True if something in it is deleted or will expire, whatever it is of.
+fn may_be_deleted(reader: &SstableReader) -> bool {
+    reader.statistics().stats.tombstone_drop_times.count() > 0
 }
 
 /// Expired and deleted things only, or nothing at all, make no row.
@@ -41,8 +50,24 @@ fn may_live(reader: &SstableReader, now: i64) -> bool {
 
 impl<'a> PartitionMap<'a> {
     pub(super) fn of(table: &'a TablePlan) -> Result<Self> {
-        let mut map = Self { table, spans: Vec::new(), known: Vec::new(), blind: false };
+        let mut map = Self {
+            table,
+            spans: Vec::new(),
+            known: Vec::new(),
+            blind: false,
+            deleted: Vec::new(),
+            deleted_blind: false,
+        };
         let mut all_live = true;
+        let asked = table.job.deletes.is_some();
+        for reader in table.job.readers.iter().filter(|reader| asked && may_be_deleted(reader)) {
+            map.deleted_blind |= !reader.has_index();
+            if reader.has_index()
+                && let (Some(first), Some(last)) = (reader.first_after(None)?, reader.last_token()?)
+            {
+                map.deleted.push(Span { reader, first: first.token, last });
+            }
+        }
         for reader in &table.job.readers {
             if !may_live(reader, table.job.now) {
                 all_live = false;
@@ -75,13 +100,7 @@ impl<'a> PartitionMap<'a> {
         if self.known.get(inside).is_some_and(|token| *token <= range.end) {
             return Ok(true);
         }
-        for span in self.spans.iter().filter(|s| s.first <= range.end && s.last > range.start) {
-            let next = span.reader.first_after(Some(range.start))?;
-            if next.is_some_and(|next| next.token <= range.end) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        any_in(&self.spans, range)
     }
 
     /// How many of the splits become files; of `rows` and `bytes` nothing is said.
@@ -91,6 +110,10 @@ impl<'a> PartitionMap<'a> {
             let sure = self.is_inhabited(split.range)?;
             written.objects += u64::from(sure || self.blind);
             written.objects_unsure += u64::from(!sure && self.blind);
+        }
+        for split in splits {
+            written.deletes_objects_at_most +=
+                u64::from(self.deleted_blind || any_in(&self.deleted, split.range)?);
         }
         if self.table.job.format.separate_static_only() {
             written.static_objects_at_most = written.objects;
@@ -127,10 +150,22 @@ impl<'a> PartitionMap<'a> {
                 rows: share(all.rows),
                 cells: share(all.cells),
                 unrepaired_bytes: share(all.unrepaired_bytes),
+                tombstones: share(all.tombstones),
             });
         }
         Ok(sum)
     }
+}
+
+/// True if one of the SSTables has a partition with its token in `range`.
+fn any_in(spans: &[Span<'_>], range: TokenRange) -> Result<bool> {
+    for span in spans.iter().filter(|s| s.first <= range.end && s.last > range.start) {
+        let next = span.reader.first_after(Some(range.start))?;
+        if next.is_some_and(|next| next.token <= range.end) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn tokens(range: &TokenRange) -> u128 {

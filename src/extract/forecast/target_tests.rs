@@ -42,6 +42,7 @@ fn planned(table: &str) -> Plan {
         },
         now: 0,
         now_given: true,
+        deletes: false,
         threads: 1,
         memory: 1 << 30,
         file_size: 1 << 28,

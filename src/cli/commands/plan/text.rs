@@ -45,11 +45,11 @@ fn head(names: &[&str]) -> Vec<String> {
 
 fn objects(written: &WrittenFigures) -> String {
     let sure = if written.objects_unsure > 0 { "~" } else { "" };
-    let statics = match written.static_objects_at_most {
+    let more = match written.static_objects_at_most + written.deletes_objects_at_most {
         0 => String::new(),
         most => format!(" (+{most})"),
     };
-    format!("{sure}{}{statics}", written.objects)
+    format!("{sure}{}{more}", written.objects)
 }
 
 fn read(source: &SourceFigures) -> [String; 5] {
