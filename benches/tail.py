@@ -4,9 +4,9 @@
   tail.py [--line 4.1] [--rates 1000,10000] [--seconds 40] [--binary FILE] [--scratch DIR] [--keep-segments DIR]
   tail.py --segments DIR [--binary FILE] [--repeat N]     the last of these alone, of segments that --keep-segments left
 
-A real node (testdata/gen/node.py: root, Maven, JDK 11 from Debian) is written to by processes of their own with prepared statements; from 5,000
-writes a second on ten rows of a partition are one batch, hence one mutation: a record each all the same. The rate that was
-reached is said. Latency of a record: from when `_cdc.idx` was first seen to cover its mutation (the file is read every 2 ms) to when its
+A real node (testdata/gen/node.py: root, Maven, JDK 11 from Debian) is written to by processes of their own, each row a prepared
+statement. The rate that was reached is said. Latency of a record: from when `_cdc.idx` was first seen to cover its mutation (the
+file is read every 2 ms) to when its
 object got its name in the output, a local directory; with `--flush-interval 200ms`. Decoding: `tail --once --base none` on one
 core over the segments of the run, each copied under other ids until there are 512 MiB, into memory; the least CPU of three.
 MB are millions of bytes of log, without the zeros behind its end. Needs Python 3.11 and `pip install cassandra-driver zstandard`.
@@ -21,6 +21,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import statistics
 import struct
 import subprocess
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 import zlib
 from pathlib import Path
 from typing import Any
@@ -38,57 +40,91 @@ sys.path.insert(0, str(ROOT / "testdata/gen"))
 
 TABLE = "pk bigint, ck int, name text, amount decimal, count bigint, ratio double, at timestamp, id uuid, note text, PRIMARY KEY (pk, ck)"
 COLUMNS = ("pk", "ck", "name", "amount", "count", "ratio", "at", "id", "note")
-BATCH_FROM = 5000
-BATCH = 10
 LOADERS = 2
+# Of each loader.
+IN_FLIGHT = 512
+SENT_AT_ONCE = 64
 INDEX_PAUSE = 0.002
 IDLE_SECONDS = 30
 SET_BYTES = 512 << 20
 
 
-def load(address: str, rate: int, seconds: float, number: int, done: Any) -> None:
-    """One loader: writes at its part of the rate until the time is over."""
-    import decimal
-    import uuid
-    from datetime import datetime
+def row(pk: int, at: int, who: bytes, text: bytes) -> list[bytes]:
+    """The values of one row, as the native protocol has them."""
+    unscaled = pk.to_bytes((pk.bit_length() + 8) // 8, "big", signed=True)
+    return [
+        struct.pack(">q", pk), struct.pack(">i", 0), b"name %d" % pk, struct.pack(">i", 2) + unscaled, struct.pack(">q", pk * 7),
+        struct.pack(">d", pk / 3), struct.pack(">q", at), who, text,
+    ]
 
+
+def execute(statement: bytes, stream: int, values: list[bytes]) -> bytes:
+    """A frame of the native protocol 4: EXECUTE at consistency ONE."""
+    body = struct.pack(f">H{len(statement)}sHBH", len(statement), statement, 1, 1, len(values))
+    body += b"".join(struct.pack(">i", len(value)) + value for value in values)
+    return struct.pack(">BBhBi", 4, 0, stream, 10, len(body)) + body
+
+
+def received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(1 << 16)
+    except ConnectionResetError:
+        return b""
+
+
+def answers(connection: socket.socket, ended: threading.Semaphore, failed: list[str]) -> None:
+    """Counts the answers that come in, until the connection is closed."""
+    pending = b""
+    while data := received(connection):
+        pending += data
+        at = 0
+        while len(pending) - at >= 9:
+            _, _, _, opcode, length = struct.unpack_from(">BBhBi", pending, at)
+            if len(pending) - at < 9 + length:
+                break
+            if opcode == 0:
+                failed.append(repr(pending[at + 13 : at + 9 + length]))
+            at += 9 + length
+            ended.release()
+        pending = pending[at:]
+    if not ended.acquire(blocking=False):
+        failed.append("the node closed the connection")
+    ended.release(IN_FLIGHT)
+
+
+def load(address: str, rate: int, seconds: float, number: int, done: Any) -> None:
+    """One loader: writes at its part of the rate until the time is over. Frames are made and counted here: what a driver takes
+    for a write at 10,000 of them a second is as much as the node has left."""
     from cassandra.cluster import Cluster
-    from cassandra.query import BatchStatement, BatchType
 
     cluster = Cluster([address], protocol_version=4, schema_metadata_enabled=False, token_metadata_enabled=False)
-    session = cluster.connect()
-    insert = session.prepare(f"INSERT INTO bench.t ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})")
-    per = BATCH if rate >= BATCH_FROM else 1
-    at, who, text = datetime(2026, 11, 22), uuid.uuid4(), "some words that a user may have written, " * 2
-    window = threading.Semaphore(64)
-    failed: list[Any] = []
-
-    def ended(_: Any) -> None:
-        window.release()
-
-    def broken(error: Any) -> None:
-        failed.append(error)
-        window.release()
-
+    insert = cluster.connect().prepare(f"INSERT INTO bench.t ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})")
+    connection = socket.create_connection((address, 9042))
+    connection.sendall(struct.pack(">BBhBi", 4, 0, 0, 1, 22) + struct.pack(">HH11sH5s", 1, 11, b"CQL_VERSION", 5, b"3.0.0"))
+    if connection.recv(64)[4:5] != b"\x02":
+        raise Failed("the node is not ready")
+    at, who, text = 1_795_305_600_000, uuid.uuid4().bytes, b"some words that a user may have written, " * 2
+    window, failed = threading.Semaphore(IN_FLIGHT), []
+    reader = threading.Thread(target=answers, args=(connection, window, failed))
+    reader.start()
     began, written = time.monotonic(), 0
-    while time.monotonic() - began < seconds:
-        due = began + written / (rate / LOADERS)
-        if (pause := due - time.monotonic()) > 0:
-            time.sleep(pause)
-        pk = written * LOADERS + number
-        rows = [(pk, ck, f"name {pk}", decimal.Decimal(pk).scaleb(-2), pk * 7, pk / 3, at, who, text) for ck in range(per)]
-        if per == 1:
-            statement: Any = insert.bind(rows[0])
-        else:
-            statement = BatchStatement(BatchType.UNLOGGED)
-            for row in rows:
-                statement.add(insert, row)
+    while (now := time.monotonic() - began) < seconds:
+        frames = []
+        for _ in range(max(int(now * rate / LOADERS) - written, 0)):
+            window.acquire()
+            frames.append(execute(insert.query_id, written % 32768, row(written * LOADERS + number, at, who, text)))
+            written += 1
+            if len(frames) == SENT_AT_ONCE:
+                break
+        connection.sendall(b"".join(frames))
+        if len(frames) < SENT_AT_ONCE:
+            time.sleep(0.001)
+    took = time.monotonic() - began
+    for _ in range(IN_FLIGHT):
         window.acquire()
-        session.execute_async(statement).add_callbacks(ended, broken)
-        written += per
-    for _ in range(64):
-        window.acquire()
-    done.put((written, time.monotonic() - began, str(failed[0]) if failed else None))
+    done.put((written, took, failed[0] if failed else None))
+    connection.shutdown(socket.SHUT_RDWR)
+    reader.join()
     cluster.shutdown()
 
 

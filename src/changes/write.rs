@@ -23,11 +23,45 @@ const MAX_TABLES: usize = 4096;
 struct TableText {
     /// Keeps the address, which it is found by, from being used again.
     _table: Arc<TableMetadata>,
-    head: String,
+    /// The beginning of a record up to its key, of each [`Op`].
+    heads: [String; 4],
     partition: Vec<String>,
     clustering: Vec<String>,
     statics: Vec<String>,
     regulars: Vec<String>,
+}
+
+/// Records of one partition.
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Upsert,
+    Delete,
+    DeletePartition,
+    DeleteRange,
+}
+
+const OPS: [&str; 4] = ["upsert", "delete", "delete_partition", "delete_range"];
+
+/// A number and the text with it, which mostly is that of the cell or mutation before.
+#[derive(Debug, Default)]
+struct NumberText {
+    number: Option<i64>,
+    text: String,
+}
+
+impl NumberText {
+    /// `lead`, the number, `tail`; lead and tail are always the same.
+    #[inline]
+    fn of(&mut self, lead: &str, number: i64, tail: &str) -> &[u8] {
+        if self.number != Some(number) {
+            self.number = Some(number);
+            self.text.clear();
+            self.text.push_str(lead);
+            self.text.push_str(itoa::Buffer::new().format(number));
+            self.text.push_str(tail);
+        }
+        self.text.as_bytes()
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -48,9 +82,10 @@ impl TableText {
         let leads = |columns: &[ColumnMetadata]| {
             columns.iter().map(|column| format!("{}:", quoted(&column.name))).collect()
         };
+        let head = table_head(table);
         Self {
             _table: Arc::clone(table),
-            head: table_head(table),
+            heads: OPS.map(|op| format!("{{\"op\":\"{op}\",{head},\"key\":{{")),
             partition: leads(&table.partition_key),
             clustering: leads(&table.clustering),
             statics: leads(&table.statics),
@@ -78,9 +113,13 @@ pub struct ChangeRecordWriter {
 struct Pen {
     out: Vec<u8>,
     values: ValueWriter,
+    /// Host and segment of the last position in a log, as they are in records.
+    segment: Option<(uuid::Uuid, i64, String)>,
     /// Host and position.
     origin: String,
     index: u32,
+    /// The write time of a cell that does not expire, to the end of the cell.
+    write_time: NumberText,
     /// Bytes of clustering values whose text does not read back.
     exact: Vec<Option<Vec<u8>>>,
 }
@@ -88,17 +127,17 @@ struct Pen {
 impl ChangeRecordWriter {
     /// Begins the records of one mutation: their index counts from 0.
     pub fn begin(&mut self, origin: &Origin) {
-        let host = origin.host_id.hyphenated();
-        self.pen.origin = match &origin.position {
-            Position::Log(LogPosition { segment, offset }) => format!(
-                ",\"hostId\":\"{host}\",\"position\":{{\"segment\":{segment},\"offset\":{offset}}}"
-            ),
-            Position::Sstable { sstable, record } => format!(
-                ",\"hostId\":\"{host}\",\"position\":{{\"sstable\":{},\"record\":{record}}}",
-                quoted(sstable)
-            ),
-        };
+        let host = origin.host_id;
         self.pen.index = 0;
+        match &origin.position {
+            Position::Log(at) => self.pen.begin_in_log(host, *at),
+            Position::Sstable { sstable, record } => {
+                self.pen.origin = format!(
+                    ",\"hostId\":\"{host}\",\"position\":{{\"sstable\":{},\"record\":{record}}}",
+                    quoted(sstable)
+                );
+            }
+        }
     }
 
     /// Writes the records of one update: partition deletion, static row, then ranges and rows in clustering order (a range
@@ -120,7 +159,7 @@ impl ChangeRecordWriter {
         partition_key(pen, table, text, &update.key, &mut self.key, &mut self.key_bytes)?;
         let key = Key { partition: &self.key, bytes: &self.key_bytes, table, text };
         if !update.deletion.is_live() {
-            pen.head("delete_partition", &key, &[], &update.data);
+            pen.head(Op::DeletePartition, &key, &[], &update.data);
             pen.number(",\"deleted\":", update.deletion.marked_for_delete_at);
             pen.end(base);
         }
@@ -263,14 +302,32 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Pen {
+    fn begin_in_log(&mut self, host: uuid::Uuid, LogPosition { segment, offset }: LogPosition) {
+        let known = self.segment.take().filter(|known| (known.0, known.1) == (host, segment));
+        let known = known.unwrap_or_else(|| {
+            let text =
+                format!(",\"hostId\":\"{host}\",\"position\":{{\"segment\":{segment},\"offset\":");
+            (host, segment, text)
+        });
+        self.origin.clear();
+        self.origin.push_str(&known.2);
+        self.origin.push_str(itoa::Buffer::new().format(offset));
+        self.origin.push('}');
+        self.segment = Some(known);
+    }
+
+    #[inline]
     fn byte(&mut self, byte: u8) {
         self.out.push(byte);
     }
 
+    // Inlined, so that texts known when this is compiled are stored and not copied by a call.
+    #[inline]
     fn text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
+    #[inline]
     fn number(&mut self, lead: &str, number: i64) {
         self.text(lead);
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
@@ -286,6 +343,7 @@ impl Pen {
     }
 
     /// `"name":value`, and `"bytes_name":"0x…"` if the value's text does not read back.
+    #[inline]
     fn exact_value(&mut self, name: &str, bytes_name: &str, cql_type: &CqlType, bytes: &[u8]) {
         self.text(name);
         if !self.value(cql_type, bytes) {
@@ -330,12 +388,14 @@ impl Pen {
     }
 
     /// The beginning of a record up to its key; the clustering columns are those that `clustering` has.
-    fn head(&mut self, op: &str, key: &Key<'_>, clustering: &[ClusteringValue], data: &[u8]) {
-        self.text("{\"op\":\"");
-        self.text(op);
-        self.text("\",");
-        self.text(&key.text.head);
-        self.text(",\"key\":{");
+    fn head(&mut self, op: Op, key: &Key<'_>, clustering: &[ClusteringValue], data: &[u8]) {
+        let [upsert, delete, delete_partition, delete_range] = &key.text.heads;
+        self.text(match op {
+            Op::Upsert => upsert,
+            Op::Delete => delete,
+            Op::DeletePartition => delete_partition,
+            Op::DeleteRange => delete_range,
+        });
         self.out.extend_from_slice(key.partition);
         self.exact.clear();
         if !clustering.is_empty() {
@@ -369,7 +429,8 @@ impl Pen {
         let only_deleted =
             deleted && row.liveness.is_empty() && row.cells.is_empty() && row.complex.is_empty();
         let clustering = if is_static { &[][..] } else { row.clustering.as_slice() };
-        self.head(if only_deleted { "delete" } else { "upsert" }, key, clustering, data);
+        let op = if only_deleted { Op::Delete } else { Op::Upsert };
+        self.head(op, key, clustering, data);
         if is_static {
             self.text(",\"static\":true");
         }
@@ -439,7 +500,7 @@ impl Pen {
             self.shards(value);
         } else {
             self.exact_value("{\"value\":", ",\"bytes\":", cql_type, value);
-            self.byte(b',');
+            return self.times_behind(cell);
         }
         self.times(cell);
     }
@@ -451,6 +512,17 @@ impl Pen {
             self.number(",\"expires\":", cell.local_deletion_time.0);
         }
         self.byte(b'}');
+    }
+
+    /// The same behind a value.
+    #[inline]
+    fn times_behind(&mut self, cell: &Cell) {
+        if cell.is_expiring() {
+            self.byte(b',');
+            return self.times(cell);
+        }
+        let text = self.write_time.of(",\"writetime\":", cell.timestamp, "}");
+        self.out.extend_from_slice(text);
     }
 
     fn shards(&mut self, context: &[u8]) {
@@ -541,8 +613,7 @@ impl Pen {
             }
             None => {}
         }
-        self.byte(b',');
-        self.times(cell);
+        self.times_behind(cell);
     }
 
     #[expect(clippy::too_many_arguments, reason = "two bounds, each a marker and a row")]
@@ -560,7 +631,7 @@ impl Pen {
             ExclEndBound, ExclEndInclStartBoundary, ExclStartBound, InclEndBound,
             InclEndExclStartBoundary, InclStartBound,
         };
-        self.head("delete_range", key, &[], data);
+        self.head(Op::DeleteRange, key, &[], data);
         self.text(",\"range\":{");
         let start_inclusive =
             !matches!(start_marker.kind, ExclStartBound | InclEndExclStartBoundary);

@@ -220,6 +220,7 @@ impl<'a> ByteReader<'a> {
     }
 
     /// Reads bytes with a u16 length before them.
+    #[inline]
     pub fn read_bytes16(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
         let start = self.pos;
         let len = usize::from(self.read_u16(what)?);
@@ -227,6 +228,7 @@ impl<'a> ByteReader<'a> {
     }
 
     /// Reads bytes with an i32 length before them; a negative length is an error.
+    #[inline]
     pub fn read_bytes32(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
         let start = self.pos;
         let len = self.read_i32(what)?;

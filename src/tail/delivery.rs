@@ -60,10 +60,18 @@ impl Tail<'_> {
         Ok(end)
     }
 
-    pub(super) fn ship_if_due(&mut self, follower: &mut Follower) -> Result<()> {
-        let (size, interval) = (self.options.flush_size, self.options.flush_interval);
+    /// Hands over the object being made if it is as large as one may be.
+    pub(super) fn ship_if_full(&mut self, follower: &mut Follower) -> Result<()> {
         match &follower.object {
-            Some(object) if object.is_due(size, interval) => self.ship(follower),
+            Some(object) if object.is_full(self.options.flush_size) => self.ship(follower),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands over the object being made if it is as old as one may be.
+    pub(super) fn ship_if_old(&mut self, follower: &mut Follower) -> Result<()> {
+        match &follower.object {
+            Some(object) if object.is_old(self.options.flush_interval) => self.ship(follower),
             _ => Ok(()),
         }
     }

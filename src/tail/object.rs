@@ -7,10 +7,14 @@ use crate::error::{Error, Result};
 
 /// Records are compressed while others are decoded: the fastest level costs a third of what making them does.
 const LEVEL: i32 = 1;
+/// Bytes of records that are compressed at once.
+const ENCODED_AT_ONCE: usize = 64 << 10;
 
 /// Records of one segment that will become one object. It ends with its last record, where the next one begins.
 pub(super) struct ChangeObject {
     encoder: zstd::Encoder<'static, Vec<u8>>,
+    /// Lines that the encoder has not got yet: a call for each mutation costs more than its bytes.
+    lines: Vec<u8>,
     /// Where it begins: the end of the last record of the object before, 0 for the first of a segment.
     start: u64,
     /// The end of its last record.
@@ -45,21 +49,31 @@ impl ChangeObject {
         let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(compress)?;
         // What is read back from a disk or a bucket long after shall say itself whether it is whole.
         encoder.include_checksum(true).map_err(compress)?;
-        Ok(Self { encoder, start, end: start, bytes: 0, records: 0, since: Instant::now() })
+        let lines = Vec::with_capacity(ENCODED_AT_ONCE);
+        Ok(Self { encoder, lines, start, end: start, bytes: 0, records: 0, since: Instant::now() })
     }
 
     /// Adds the records of one mutation, which ends at `end`.
     pub(super) fn add(&mut self, lines: &[u8], records: u64, end: u64) -> Result<()> {
-        self.encoder.write_all(lines).map_err(compress)?;
+        self.lines.extend_from_slice(lines);
+        if self.lines.len() >= ENCODED_AT_ONCE {
+            self.encoder.write_all(&self.lines).map_err(compress)?;
+            self.lines.clear();
+        }
         self.bytes += lines.len() as u64;
         self.records += records;
         self.end = end;
         Ok(())
     }
 
-    /// True if it should be shipped.
-    pub(super) fn is_due(&self, size: u64, interval: Duration) -> bool {
-        self.bytes >= size || self.since.elapsed() >= interval
+    /// True if it should be shipped, however young it is.
+    pub(super) fn is_full(&self, size: u64) -> bool {
+        self.bytes >= size
+    }
+
+    /// True if it should be shipped, however small it is.
+    pub(super) fn is_old(&self, interval: Duration) -> bool {
+        self.since.elapsed() >= interval
     }
 
     /// How long until it should be shipped.
@@ -68,7 +82,8 @@ impl ChangeObject {
     }
 
     /// Closes it.
-    pub(super) fn finish(self) -> Result<FinishedObject> {
+    pub(super) fn finish(mut self) -> Result<FinishedObject> {
+        self.encoder.write_all(&self.lines).map_err(compress)?;
         let bytes = self.encoder.finish().map_err(compress)?;
         Ok(FinishedObject {
             start: self.start,
@@ -108,9 +123,8 @@ mod tests {
     fn it_is_due_by_size_or_age() {
         let hour = Duration::from_secs(3600);
         let object = object(&[b"12345678"]);
-        assert!(object.is_due(8, hour));
-        assert!(!object.is_due(9, hour));
-        assert!(object.is_due(9, Duration::ZERO));
+        assert!(object.is_full(8) && !object.is_full(9));
+        assert!(object.is_old(Duration::ZERO) && !object.is_old(hour));
         assert!(object.due_in(hour) > Duration::from_secs(3000));
     }
 }

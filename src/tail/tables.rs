@@ -1,7 +1,8 @@
 //! The tables whose changes may come by: their definitions as they are on the disk now, and which of them are shipped.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::discover::{InputOptions, Source};
 use crate::error::Result;
@@ -17,7 +18,7 @@ struct Known {
 /// Definitions by table id.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
-    by_id: HashMap<TableId, Known>,
+    by_id: FxHashMap<TableId, Known>,
 }
 
 /// What reading the definitions anew has shown.

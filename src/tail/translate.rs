@@ -1,9 +1,10 @@
 //! From a mutation to the lines of its change records.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
 use crate::changes::{ChangeRecordWriter, LogPosition, Origin, Position};
@@ -57,11 +58,11 @@ pub(super) struct Translator {
     writer: ChangeRecordWriter,
     base: Option<StoredBase>,
     /// Number of the definition of each table that is shipped, which is another one whenever it changes.
-    numbers: HashMap<TableId, u64>,
+    numbers: FxHashMap<TableId, u64>,
     next_number: u64,
     /// Numbers of the definitions that were told in each stream. Objects of different streams may be read in any order, so
     /// each says by itself what its records need.
-    told: HashMap<Stream, HashMap<TableId, u64>>,
+    told: FxHashMap<Stream, FxHashMap<TableId, u64>>,
     schema_dirs: SchemaDirs,
     dirty_until: Option<Instant>,
     last_reload: Option<Instant>,
@@ -88,9 +89,9 @@ impl Translator {
             decoders: BTreeMap::new(),
             writer: ChangeRecordWriter::default(),
             base,
-            numbers: HashMap::new(),
+            numbers: FxHashMap::default(),
             next_number: 0,
-            told: HashMap::new(),
+            told: FxHashMap::default(),
             schema_dirs: SchemaDirs::new(source, input),
             dirty_until: None,
             last_reload: None,

@@ -11,7 +11,7 @@ use crate::rows::{
 
 use super::atom::{LegacyAtom, LegacyCell, LegacyRange, RANGE_TOMBSTONE};
 use super::bounds::{DecodedRange, Scope, StaticScope};
-use super::names::{LegacyLayout, Naming, Target};
+use super::names::{LegacyLayout, Naming, Target, same};
 use super::ranges::OpenRanges;
 
 /// What became of an atom that was offered.
@@ -287,7 +287,7 @@ impl RowAssembler {
     }
 
     /// Offers the next atom that is not of the static row. `data` is what its spans, and those of the open row, point into.
-    #[inline]
+    #[inline(always)]
     pub fn offer(&mut self, data: &[u8], atom: &LegacyAtom) -> Result<Offer, DecodeError> {
         match self.state {
             State::Complete => return Ok(self.hand_out(data)),
@@ -347,7 +347,7 @@ impl RowAssembler {
 
     /// Goes into the row that `name` is of: opens one if none is open. Returns where the rest of the name begins; none if
     /// another row is open.
-    #[inline]
+    #[inline(always)]
     fn enter_row(&mut self, data: &[u8], name: Span) -> Result<Option<usize>, DecodeError> {
         if self.state == State::Open {
             let bytes = name.of(data);
@@ -359,14 +359,24 @@ impl RowAssembler {
             if self.layout.exact {
                 return Ok(None);
             }
-            let mut other = std::mem::take(&mut self.other);
-            let at = self.layout.read_clustering(data, name, &mut other.clustering);
-            // Values may be equal and yet not of the same bytes (decimals).
-            let order = self.layout.compare((&other, data, 0), (&self.row, data, 0));
-            self.other = other;
-            let at = at?;
-            return Ok(order.is_eq().then_some(at));
+            return self.enter_open_row(data, name);
         }
+        self.open_row(data, name).map(Some)
+    }
+
+    /// The same where the row that is open is named by other bytes.
+    fn enter_open_row(&mut self, data: &[u8], name: Span) -> Result<Option<usize>, DecodeError> {
+        let mut other = std::mem::take(&mut self.other);
+        let at = self.layout.read_clustering(data, name, &mut other.clustering);
+        // Values may be equal and yet not of the same bytes (decimals).
+        let order = self.layout.compare((&other, data, 0), (&self.row, data, 0));
+        self.other = other;
+        let at = at?;
+        Ok(order.is_eq().then_some(at))
+    }
+
+    /// Opens the row that `name` is of. Returns where the rest of the name begins.
+    fn open_row(&mut self, data: &[u8], name: Span) -> Result<usize, DecodeError> {
         self.row.clear();
         self.elements.clear();
         let at = self.layout.read_clustering(data, name, &mut self.row.clustering)?;
@@ -378,7 +388,8 @@ impl RowAssembler {
         self.only_tombstones = false;
         self.invalid = LivenessInfo::NONE;
         self.has_valid = false;
-        Ok(Some(at))
+        self.hint = 0;
+        Ok(at)
     }
 
     fn hand_out(&mut self, data: &[u8]) -> Offer {
@@ -404,7 +415,7 @@ impl RowAssembler {
         Offer::Row
     }
 
-    #[inline]
+    #[inline(always)]
     fn add_cell(&mut self, data: &[u8], cell: &LegacyCell, at: usize) -> Result<(), DecodeError> {
         let target = self.layout.target(data, cell.name, at, false, &mut self.hint)?;
         match target {
@@ -567,19 +578,10 @@ impl RowAssembler {
     }
 }
 
-/// `bytes.starts_with(prefix)`, in words and without a call: names of one row share some dozen bytes.
+/// `bytes.starts_with(prefix)`: names of one row share some dozen bytes.
 #[inline]
 fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
-    let Some(head) = bytes.get(..prefix.len()) else { return false };
-    let word = |bytes: &[u8]| bytes.first_chunk::<8>().map(|word| u64::from_ne_bytes(*word));
-    match (head.last_chunk::<8>(), prefix.last_chunk::<8>()) {
-        // The last eight bytes differ most often.
-        (Some(a), Some(b)) => {
-            a == b
-                && head.chunks_exact(8).zip(prefix.chunks_exact(8)).all(|(a, b)| word(a) == word(b))
-        }
-        _ => head.iter().eq(prefix),
-    }
+    bytes.get(..prefix.len()).is_some_and(|head| same(head, prefix))
 }
 
 fn push_complex(row: &mut Row, column: Option<(u16, i64)>, deletion: DeletionTime) {

@@ -57,6 +57,9 @@ pub struct LegacyRange {
     pub deletion: DeletionTime,
 }
 
+// Inlined down to the loop over atoms: what a call returns by way of memory is read in other pieces than it was written in,
+// which takes as long as the rest of the atom.
+#[inline(always)]
 fn span(bytes: &[u8], end: usize) -> Result<Span, DecodeError> {
     match (u32::try_from(end - bytes.len()), u32::try_from(bytes.len())) {
         (Ok(start), Ok(len)) => Ok(Span { start, len }),
@@ -65,18 +68,20 @@ fn span(bytes: &[u8], end: usize) -> Result<Span, DecodeError> {
 }
 
 /// Reads bytes with a 16-bit length before them, as a span of the reader's bytes.
+#[inline(always)]
 pub fn read_name(r: &mut ByteReader<'_>, what: &'static str) -> Result<Span, DecodeError> {
     let bytes = r.read_bytes16(what)?;
     span(bytes, r.position())
 }
 
+#[inline(always)]
 fn read_value(r: &mut ByteReader<'_>) -> Result<Span, DecodeError> {
     let bytes = r.read_bytes32("value")?;
     span(bytes, r.position())
 }
 
 /// Reads an atom; none at the end of the partition. A failed read may leave the cursor anywhere in the atom.
-#[inline]
+#[inline(always)]
 pub fn read_atom(r: &mut ByteReader<'_>) -> Result<Option<LegacyAtom>, DecodeError> {
     let name = read_name(r, "cell name")?;
     if name.len == 0 {
@@ -91,7 +96,7 @@ pub fn read_atom(r: &mut ByteReader<'_>) -> Result<Option<LegacyAtom>, DecodeErr
     read_body(r, name, mask).map(|cell| Some(LegacyAtom::Cell(cell)))
 }
 
-#[inline]
+#[inline(always)]
 fn read_body(r: &mut ByteReader<'_>, name: Span, mask: u8) -> Result<LegacyCell, DecodeError> {
     let mut cell = LegacyCell {
         name,

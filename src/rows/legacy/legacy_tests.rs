@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::names::same;
 use super::*;
 use crate::io::ByteReader;
 use crate::rows::codec::CellsLeftOut;
@@ -648,6 +649,21 @@ mod model {
                 (row, covering.iter().filter_map(cover).max().unwrap_or(i64::MIN))
             }).collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn bytes_are_the_same_as_slices_are() {
+    let bytes: Vec<u8> = (0..40).collect();
+    for len in 0..bytes.len() {
+        let a = &bytes[..len];
+        assert!(same(a, &bytes[..len]), "{len}");
+        assert!(!same(a, &bytes[..=len]) && !same(&bytes[..=len], a), "{len}");
+        for at in 0..len {
+            let mut other = a.to_vec();
+            other[at] ^= 0x80;
+            assert!(!same(a, &other), "{len}, {at}");
         }
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct NamedColumn {
     pub(super) name: Vec<u8>,
     /// Its first bytes, which mostly are all of it, as a number.
     head: u64,
+    /// The end of a composite name that names it and no element.
+    tail: Vec<u8>,
     /// The table's column with this name, and whether it has elements.
     pub(super) column: Option<(u16, bool)>,
     /// Set if a column of this name was dropped: what was written up to then is gone.
@@ -57,7 +59,14 @@ fn head(name: &[u8]) -> u64 {
 impl NamedColumn {
     fn new(name: Vec<u8>, column: Option<(u16, bool)>, dropped_micros: Option<i64>) -> Self {
         let head = head(&name);
-        Self { name, head, column, dropped_micros }
+        let mut tail = Vec::new();
+        // A longer name is in no composite.
+        if let Ok(len) = u16::try_from(name.len()) {
+            tail.extend_from_slice(&len.to_be_bytes());
+            tail.extend_from_slice(&name);
+            tail.push(0);
+        }
+        Self { name, head, tail, column, dropped_micros }
     }
 
     #[inline]
@@ -169,6 +178,7 @@ impl<'a> Components<'a> {
         self.at
     }
 
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Span>, DecodeError> {
         if self.at >= self.end {
             return Ok(None);
@@ -315,8 +325,8 @@ impl LegacyLayout {
         Ok(true)
     }
 
-    /// What the rest of a cell name, from `at` on, says. `hint` remembers where the last column was found.
-    #[inline]
+    /// What the rest of a cell name, from `at` on, says. `hint` remembers the place behind the last column that was found.
+    #[inline(always)]
     pub(super) fn target(
         &self,
         data: &[u8],
@@ -337,6 +347,16 @@ impl LegacyLayout {
             });
         }
         let end = name.start as usize + name.len as usize;
+        let columns = if is_static { &self.statics } else { &self.regulars };
+        // Mostly the column after the last one, whole.
+        let tail = data.get(at..end).unwrap_or_default();
+        if let Some(next) = columns.get(*hint)
+            && same(&next.tail, tail)
+            && self.naming == Naming::Sparse
+        {
+            *hint += 1;
+            return Ok(self.resolve(Some(next), &[], None));
+        }
         let mut rest = Components { data, at, end, eoc: 0, is_static };
         let Some(column) = rest.next()? else {
             let words = "a cell name without a column";
@@ -350,7 +370,6 @@ impl LegacyLayout {
             let words = "a cell name with components after the element";
             return Err(DecodeError::invalid(words, name.start.into()));
         }
-        let columns = if is_static { &self.statics } else { &self.regulars };
         let found = find(columns, column.of(data), hint);
         if self.naming == Naming::Super && found.is_none_or(|c| c.name.is_empty()) {
             return Ok(match self.value {
@@ -366,6 +385,7 @@ impl LegacyLayout {
         Ok(self.resolve(found, column.of(data), element))
     }
 
+    #[inline]
     fn resolve(&self, found: Option<&NamedColumn>, name: &[u8], element: Option<Span>) -> Target {
         match found {
             Some(NamedColumn { column: Some((column, complex)), dropped_micros, .. })
@@ -445,19 +465,39 @@ fn is_exact(cql_type: &CqlType) -> bool {
     )
 }
 
+/// `a == b`, in words and without a call.
+#[inline]
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    if let (Some(a_last), Some(b_last)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        let word = |bytes: &[u8]| bytes.first_chunk::<8>().map(|word| u64::from_ne_bytes(*word));
+        // The last eight bytes differ most often.
+        return a_last == b_last
+            && a.chunks_exact(8).zip(b.chunks_exact(8)).all(|(a, b)| word(a) == word(b));
+    }
+    match (a.first_chunk::<4>(), b.first_chunk::<4>()) {
+        (Some(a_first), Some(b_first)) => {
+            a_first == b_first && a.last_chunk::<4>() == b.last_chunk::<4>()
+        }
+        _ => a.iter().eq(b),
+    }
+}
+
 /// The column named `name`; cells come in order of names, so it is mostly the one after the last.
 #[inline]
 fn find<'c>(columns: &'c [NamedColumn], name: &[u8], hint: &mut usize) -> Option<&'c NamedColumn> {
     let name_head = head(name);
-    for at in [*hint, *hint + 1] {
+    for at in [hint.saturating_sub(1), *hint] {
         if let Some(column) = columns.get(at)
             && column.is_named(name, name_head)
         {
-            *hint = at;
+            *hint = at + 1;
             return Some(column);
         }
     }
     let at = columns.binary_search_by(|c| c.name.as_slice().cmp(name)).ok()?;
-    *hint = at;
+    *hint = at + 1;
     columns.get(at)
 }
