@@ -177,6 +177,10 @@ def read_duckdb(files: list[str]) -> Any:
     return connection.sql("SELECT * FROM read_parquet($files)", params={"files": files}).to_arrow_table()
 
 
+class NoStatement(Exception):
+    """Hive has no name for a field, as cassport says."""
+
+
 class Spark:
     """One session for all files."""
 
@@ -191,6 +195,7 @@ class Spark:
         # A catalogue of tables that is gone with the process: the statements for Athena are Hive's.
         builder = builder.config("spark.hadoop.javax.jdo.option.ConnectionURL", "jdbc:derby:memory:metastore;create=true")
         builder = builder.config("spark.hadoop.datanucleus.schema.autoCreateAll", "true").config("spark.hadoop.hive.metastore.schema.verification", "false")
+        builder = builder.config("spark.driver.extraJavaOptions", "-Dderby.stream.error.file=/dev/null")
         self.session = builder.config("spark.sql.warehouse.dir", tempfile.mkdtemp(prefix="gen-")).enableHiveSupport().getOrCreate()
         self.session.sparkContext.setLogLevel("ERROR")
 
@@ -203,6 +208,8 @@ class Spark:
         """As a table of Hive, made by the statement for Athena."""
         folder = Path(files[0]).parent
         root, keyspace, table = folder.parents[1], folder.parent.name, folder.name
+        if not (root / f"_cassport/{keyspace}.{table}.athena.sql").exists():
+            raise NoStatement
         statement = (root / f"_cassport/{keyspace}.{table}.athena.sql").read_text().replace("s3://BUCKET/PREFIX/", f"file://{root}/")
         self.session.sql(f"CREATE DATABASE IF NOT EXISTS `{keyspace}`")
         self.session.sql(f"DROP TABLE IF EXISTS `{keyspace}`.`{table}`")
@@ -553,7 +560,11 @@ def check_parquet(cassport: Path, corpus: Path, scratch: Path, readers: dict[str
             wanted, out = parquet_expected(expected)
             refused += out
             files = sorted(map(str, (output / expected.keyspace / expected.table).glob("LOAD*.parquet")))
-            table = read(files) if files else None
+            try:
+                table = read(files) if files else None
+            except NoStatement:
+                print(f"  {expected.keyspace}.{expected.table}: no statement for Athena")
+                continue
             if isinstance(table, SparkRows):
                 got = spark_rows(wanted, table)
             else:

@@ -17,7 +17,8 @@ use crate::output::types::ColumnType;
 /// keyspace.
 ///
 /// # Errors
-/// A column whose type is not known, or none of Parquet's.
+/// A column whose type is not known, or none of Parquet's; a field that has no name that Hive knows, whose types are texts
+/// without quotes. (Columns may be called anything.)
 pub fn athena_table(
     keyspace: &str,
     table: &str,
@@ -90,6 +91,13 @@ fn hive_type(data_type: &DataType) -> Result<String> {
         DataType::Struct(fields) => {
             let mut text = String::new();
             for (i, field) in fields.iter().enumerate() {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                if field.name().is_empty() || !field.name().chars().all(plain) {
+                    let name = field.name();
+                    return Err(Error::Different(format!(
+                        "'{name}' in a user-defined type: fields have names of letters, digits and _ there"
+                    )));
+                }
                 let separator = if i == 0 { "" } else { "," };
                 text.push_str(&format!("{separator}{}:{}", quoted(field.name()), of(field)?));
             }
@@ -122,7 +130,7 @@ mod tests {
             name: "address".into(),
             fields: vec![
                 ("Street".into(), crate::cql::CqlType::Text),
-                ("zip code".into(), crate::cql::CqlType::Int),
+                ("zip_code".into(), crate::cql::CqlType::Int),
             ],
         });
         let udt = |name: &str| (name == "address").then(|| Arc::clone(&address));
@@ -142,11 +150,15 @@ mod tests {
         assert_eq!(
             text,
             "CREATE EXTERNAL TABLE IF NOT EXISTS `ks`.`orders` (\n  `pk` string,\n  `ts` timestamp,\n  `n` decimal(20,0),\n  \
-             `home` struct<`street`:string,`zip code`:int>,\n  `m` map<string,struct<`_1`:int,`_2`:binary>>,\n  `v` array<float>,\n  \
+             `home` struct<`street`:string,`zip_code`:int>,\n  `m` map<string,struct<`_1`:int,`_2`:binary>>,\n  `v` array<float>,\n  \
              `cp_writetime_m` array<bigint>,\n  `cp_ttl_n` int\n)\nSTORED AS PARQUET\nLOCATION 's3://b/p/ks/Orders/'\n\
              TBLPROPERTIES ('classification' = 'parquet');\n"
         );
         let unknown = athena_table("ks", "t", "s3://b/", &columns, &|_| None).unwrap_err();
         assert!(unknown.to_string().contains("home"), "{unknown}");
+        let fields = vec![("zip code".into(), crate::cql::CqlType::Int)];
+        let odd = Arc::new(UdtType { fields, ..UdtType::clone(&address) });
+        let error = athena_table("ks", "t", "s3://b/", &columns, &|_| Some(Arc::clone(&odd)));
+        assert!(error.unwrap_err().to_string().contains("'zip code'"));
     }
 }
