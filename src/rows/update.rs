@@ -136,6 +136,18 @@ impl PartitionUpdate {
         murmur3_token(&self.key)
     }
 
+    /// True if rows of a partition with static columns may be gone for it, at once or when something of it expires: then it
+    /// counts which other rows there are.
+    pub fn may_end_rows(&self) -> bool {
+        !self.table.statics.is_empty()
+            && self.content.iter().any(|content| match content {
+                UpdateContent::Marker(..) => true,
+                UpdateContent::Row(row) => {
+                    row.has_times || !row.deletion.is_live() || !row.complex.is_empty()
+                }
+            })
+    }
+
     /// True if it says nothing: Cassandra logs such updates when a dropped and re-added column is written at or before
     /// the drop.
     pub fn is_empty(&self) -> bool {

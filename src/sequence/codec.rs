@@ -1,7 +1,7 @@
 //! Rows and partitions as the state keeps them.
 //!
 //! ```text
-//! row        layout (uvint), what was shown, [expiry], cells
+//! row        layout (uvint), what was shown, [expiry], [other spellings of its clustering], cells
 //! partition  layout, flags, live rows, what was shown of it alone, [expiry], deletion, static row, range tombstones
 //! ```
 //! All numbers are variable-length, all bytes have their length before them. A layout is a list of the names of the static and
@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use super::spelling::Clustering;
 use crate::error::{DecodeError, Error, Result};
 use crate::io::{ByteReader, put_svint, put_uvint};
 use crate::rows::{
@@ -46,6 +47,16 @@ pub(super) struct StoredRow {
     pub(super) shown: Shown,
     /// When something of it expires next; seconds since 1970.
     pub(super) expires: Option<i64>,
+    /// Other spellings of its clustering.
+    pub(super) spellings: Vec<Spelling>,
+}
+
+/// A spelling of a row's clustering that does not stand for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spelling {
+    pub(super) clustering: Clustering,
+    /// We wrote its deletion.
+    pub(super) is_deleted: bool,
 }
 
 /// What the state has of a partition besides its rows.
@@ -53,7 +64,7 @@ pub(super) struct StoredRow {
 pub(super) struct StoredPartition {
     /// Deletion, static row and range tombstones.
     pub(super) update: PartitionUpdate,
-    /// A change wrote static columns: then all rows of the partition are known.
+    /// A change wrote static columns, or may end rows: then rows of the partition are known if there are any.
     pub(super) whole: bool,
     /// Rows that the target has, as far as we know.
     pub(super) live_rows: u64,
@@ -92,19 +103,26 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn put_shown(out: &mut Vec<u8>, shown: Shown, expires: Option<i64>) {
+fn put_shown(out: &mut Vec<u8>, shown: Shown, expires: Option<i64>, spellings: &[Spelling]) {
     let (code, digest) = match shown {
         Shown::Never => (0, None),
         Shown::Stored => (1, None),
         Shown::Row(digest) => (2, Some(digest)),
         Shown::Deleted => (3, None),
     };
-    out.push(code | u8::from(expires.is_some()) << 2);
+    out.push(code | u8::from(expires.is_some()) << 2 | u8::from(!spellings.is_empty()) << 3);
     if let Some(digest) = digest {
         out.extend_from_slice(&digest.to_be_bytes());
     }
     if let Some(expires) = expires {
         put_svint(out, expires);
+    }
+    if !spellings.is_empty() {
+        put_uvint(out, spellings.len() as u64);
+    }
+    for Spelling { clustering, is_deleted } in spellings {
+        out.push(u8::from(*is_deleted));
+        put_values(out, clustering.iter().map(Option::as_deref));
     }
 }
 
@@ -114,9 +132,13 @@ fn put_deletion(out: &mut Vec<u8>, deletion: DeletionTime) {
 }
 
 fn put_clustering(out: &mut Vec<u8>, view: RowView<'_>) {
-    put_uvint(out, view.row.clustering.len() as u64);
-    for value in &view.row.clustering {
-        match value.bytes(view.data) {
+    put_values(out, view.row.clustering.iter().map(|value| value.bytes(view.data)));
+}
+
+fn put_values<'v>(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = Option<&'v [u8]>>) {
+    put_uvint(out, values.len() as u64);
+    for value in values {
+        match value {
             None => put_uvint(out, 0),
             Some(bytes) => {
                 put_uvint(out, bytes.len() as u64 + 1);
@@ -173,7 +195,7 @@ fn put_row(out: &mut Vec<u8>, view: RowView<'_>) {
 pub(super) fn encode_row(layout: u32, stored: &StoredRow) -> Vec<u8> {
     let mut out = Vec::new();
     put_uvint(&mut out, u64::from(layout));
-    put_shown(&mut out, stored.shown, stored.expires);
+    put_shown(&mut out, stored.shown, stored.expires, &stored.spellings);
     if let Some(update) = &stored.update
         && let Some(UpdateContent::Row(row)) = update.content.first()
     {
@@ -187,7 +209,7 @@ pub(super) fn encode_partition(layout: u32, stored: &StoredPartition) -> Vec<u8>
     let mut out = Vec::new();
     let update = &stored.update;
     put_uvint(&mut out, u64::from(layout));
-    put_shown(&mut out, stored.shown, stored.expires);
+    put_shown(&mut out, stored.shown, stored.expires, &[]);
     put_uvint(&mut out, stored.live_rows);
     out.push(
         u8::from(stored.whole)
@@ -252,14 +274,14 @@ impl<'a> StateReader<'a> {
     /// The rest of a row.
     pub(super) fn row(mut self, map: &LayoutMap) -> Result<StoredRow> {
         let read = |this: &mut Self| -> Result<StoredRow, DecodeError> {
-            let (shown, expires) = this.shown()?;
+            let (shown, expires, spellings) = this.shown()?;
             if this.r.is_empty() {
-                return Ok(StoredRow { update: None, shown, expires });
+                return Ok(StoredRow { update: None, shown, expires, spellings });
             }
             let row = this.read_row(&map.regulars)?;
             this.update.content.push(UpdateContent::Row(row));
             this.r.finish("row")?;
-            Ok(StoredRow { update: None, shown, expires })
+            Ok(StoredRow { update: None, shown, expires, spellings })
         };
         let mut stored = read(&mut self).map_err(damaged)?;
         stored.update = (!self.update.content.is_empty()).then_some(self.update);
@@ -276,7 +298,7 @@ impl<'a> StateReader<'a> {
         &mut self,
         map: &LayoutMap,
     ) -> Result<(Shown, Option<i64>, u64, bool), DecodeError> {
-        let (shown, expires) = self.shown()?;
+        let (shown, expires, _) = self.shown()?;
         let live_rows = self.r.read_uvint("live rows")?;
         let flags = self.r.read_u8("flags")?;
         if flags & 2 != 0 {
@@ -301,7 +323,7 @@ impl<'a> StateReader<'a> {
         Ok((shown, expires, live_rows, flags & 1 != 0))
     }
 
-    fn shown(&mut self) -> Result<(Shown, Option<i64>), DecodeError> {
+    fn shown(&mut self) -> Result<(Shown, Option<i64>, Vec<Spelling>), DecodeError> {
         let flags = self.r.read_u8("what was shown")?;
         let shown = match flags & 3 {
             0 => Shown::Never,
@@ -310,7 +332,18 @@ impl<'a> StateReader<'a> {
             _ => Shown::Deleted,
         };
         let expires = if flags & 4 != 0 { Some(self.r.read_svint("expiry")?) } else { None };
-        Ok((shown, expires))
+        let mut spellings = Vec::new();
+        if flags & 8 != 0 {
+            for _ in 0..self.r.read_uvint("number of spellings")? {
+                let is_deleted = self.r.read_u8("whether a spelling is deleted")? != 0;
+                let mut clustering = Clustering::new();
+                for _ in 0..self.r.read_uvint("number of clustering values")? {
+                    clustering.push(self.clustering_value()?.map(<[u8]>::to_vec));
+                }
+                spellings.push(Spelling { clustering, is_deleted });
+            }
+        }
+        Ok((shown, expires, spellings))
     }
 
     fn span(&mut self, bytes: &[u8]) -> Result<Span, DecodeError> {
@@ -331,17 +364,21 @@ impl<'a> StateReader<'a> {
 
     fn clustering(&mut self, row: &mut Row) -> Result<(), DecodeError> {
         for _ in 0..self.r.read_uvint("number of clustering values")? {
-            let value = match self.r.read_uvint("clustering value")?.checked_sub(1) {
+            let value = match self.clustering_value()? {
                 None => ClusteringValue::Null,
-                Some(len) => {
-                    let len = usize::try_from(len).unwrap_or(usize::MAX);
-                    let bytes = self.r.take(len, "clustering value")?;
-                    ClusteringValue::Value(self.span(bytes)?)
-                }
+                Some(bytes) => ClusteringValue::Value(self.span(bytes)?),
             };
             row.clustering.push(value);
         }
         Ok(())
+    }
+
+    fn clustering_value(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+        let Some(len) = self.r.read_uvint("clustering value")?.checked_sub(1) else {
+            return Ok(None);
+        };
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        self.r.take(len, "clustering value").map(Some)
     }
 
     fn ttl(&mut self) -> Result<i32, DecodeError> {
@@ -479,12 +516,19 @@ mod tests {
                         content: vec![content],
                         ..whole.clone()
                     };
-                    let stored = StoredRow { update: Some(one.clone()), shown, expires };
+                    let several = vec![
+                        Spelling { clustering: vec![None, Some(vec![1, 2])], is_deleted: true },
+                        Spelling { clustering: vec![Some(Vec::new())], is_deleted: false },
+                    ];
+                    let spellings = if t.one_in(2) { several } else { Vec::new() };
+                    let update = Some(one.clone());
+                    let stored = StoredRow { update, shown, expires, spellings: spellings.clone() };
                     let bytes = encode_row(7, &stored);
                     let mut reader = StateReader::new(&bytes, &table, &one.key);
                     prop_assert_eq!(reader.layout().unwrap(), 7);
                     let back = reader.row(&map).unwrap();
                     prop_assert_eq!((back.shown, back.expires), (shown, expires));
+                    prop_assert_eq!(back.spellings, spellings);
                     prop_assert_eq!(spelled(&back.update.unwrap()), spelled(&one));
                 } else {
                     whole.content.push(content);

@@ -51,6 +51,12 @@ pub(super) fn evolve(current: &TableMetadata, new: &TableMetadata) -> Evolution 
                 ));
             }
             match wider(&column.cql_type, &newer.cql_type) {
+                Some(cql_type) if cql_type != column.cql_type && has_fields(&cql_type) => {
+                    return Evolution::Conflict(format!(
+                        "a field was added to a type of key column {}: the keys of all rows are written otherwise from now on",
+                        column.name
+                    ));
+                }
                 Some(cql_type) => column.cql_type = cql_type,
                 None => return Evolution::Conflict(type_changed(column, newer)),
             }
@@ -96,7 +102,53 @@ pub(super) fn evolve(current: &TableMetadata, new: &TableMetadata) -> Evolution 
     if same { Evolution::Same } else { Evolution::Changed { table: Box::new(table), added } }
 }
 
+fn has_fields(cql_type: &CqlType) -> bool {
+    match cql_type {
+        CqlType::Udt { .. } => true,
+        CqlType::List { element, .. }
+        | CqlType::Set { element, .. }
+        | CqlType::Vector { element, .. } => has_fields(element),
+        CqlType::Map { key, value, .. } => has_fields(key) || has_fields(value),
+        CqlType::Tuple(elements) => elements.iter().any(has_fields),
+        _ => false,
+    }
+}
+
+/// The first field of a user-defined type, anywhere in two types, that has another name in the second.
+fn renamed_field<'t>(a: &'t CqlType, b: &'t CqlType) -> Option<(&'t str, &'t str, &'t str)> {
+    match (a, b) {
+        (CqlType::List { element: a, .. }, CqlType::List { element: b, .. })
+        | (CqlType::Set { element: a, .. }, CqlType::Set { element: b, .. })
+        | (CqlType::Vector { element: a, .. }, CqlType::Vector { element: b, .. }) => {
+            renamed_field(a, b)
+        }
+        (
+            CqlType::Map { key, value, .. },
+            CqlType::Map { key: other_key, value: other_value, .. },
+        ) => renamed_field(key, other_key).or_else(|| renamed_field(value, other_value)),
+        (CqlType::Tuple(a), CqlType::Tuple(b)) => {
+            a.iter().zip(b).find_map(|(a, b)| renamed_field(a, b))
+        }
+        (CqlType::Udt { udt: a, .. }, CqlType::Udt { udt: b, .. }) => {
+            a.fields.iter().zip(&b.fields).find_map(|((name, a_type), (other, b_type))| {
+                if name == other {
+                    renamed_field(a_type, b_type)
+                } else {
+                    Some((a.name.as_str(), name.as_str(), other.as_str()))
+                }
+            })
+        }
+        _ => None,
+    }
+}
+
 fn type_changed(column: &ColumnMetadata, newer: &ColumnMetadata) -> String {
+    if let Some((of, old, new)) = renamed_field(&column.cql_type, &newer.cql_type) {
+        return format!(
+            "field {old} of type {of}, which column {} has, is {new} now, and nothing says which of the names is the newer",
+            column.name
+        );
+    }
     format!("the type of {} was {} and is {}", column.name, column.cql_type, newer.cql_type)
 }
 
@@ -202,6 +254,22 @@ mod tests {
     }
 
     #[test]
+    fn types_of_keys_do_not_grow_and_a_renamed_field_is_named() {
+        let of = |fields: &str, key: &str| {
+            table(&format!("CREATE TYPE ks.u ({fields}); CREATE TABLE ks.t ({key});"))
+        };
+        let key = "k int, c frozen<list<frozen<u>>>, v int, PRIMARY KEY (k, c)";
+        let (one, two) = (of("a int", key), of("a int, b text", key));
+        assert_eq!(evolve(&two, &one), Evolution::Same, "of a node that is behind");
+        let Evolution::Conflict(why) = evolve(&one, &two) else { panic!("grown") };
+        assert!(why.contains("field was added to a type of key column c"), "{why}");
+        let value = "k int PRIMARY KEY, v map<int, frozen<u>>";
+        let (one, two) = (of("a int, b int", value), of("a int, z int", value));
+        let Evolution::Conflict(why) = evolve(&one, &two) else { panic!("renamed") };
+        assert!(why.starts_with("field b of type u, which column v has, is z now"), "{why}");
+    }
+
+    #[test]
     fn types_grow_by_fields_and_do_not_change_otherwise() {
         let udt = |fields: &str| {
             table(&format!(
@@ -214,7 +282,7 @@ mod tests {
         assert_eq!(both.regulars, two.regulars);
         assert_eq!(evolve(&two, &one), Evolution::Same);
         for (a, b, words) in [
-            (one.clone(), udt("b int"), "type of v"),
+            (one.clone(), udt("b int"), "field a of type u, which column v has, is b now"),
             (
                 table("CREATE TABLE ks.t (k int PRIMARY KEY, v int);"),
                 table("CREATE TABLE ks.t (k int PRIMARY KEY, v bigint);"),

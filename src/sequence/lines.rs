@@ -204,23 +204,32 @@ impl TableLines {
         newest: i64,
         out: &mut Outbox,
     ) -> Result<Result<(), Refusal>> {
+        if let Err(refusal) = self.write_key(clustering) {
+            return Ok(Err(refusal));
+        }
+        let body = self.deletes.buffer();
+        self.head.put_line(Operation::Delete, clustering, newest, body, out).map(Ok)
+    }
+
+    /// What tells a row of the partition from others in the target; none if the profile cannot carry it.
+    pub(super) fn key_text(&mut self, clustering: RowView<'_>) -> Option<&[u8]> {
+        self.write_key(Some(clustering)).ok()?;
+        Some(self.deletes.buffer())
+    }
+
+    fn write_key(&mut self, clustering: Option<RowView<'_>>) -> Result<(), Refusal> {
         if !self.deletes_begun {
             drop(self.deletes.start_partition(&self.head.key));
             self.deletes_begun = true;
         }
         self.deletes.clear();
-        let written = match clustering {
+        match clustering {
             Some(view) => {
                 let row = Row { clustering: view.row.clustering.clone(), ..Row::EMPTY };
-                self.deletes.write_row(RowView { row: &row, data: view.data })
+                self.deletes.write_row(RowView { row: &row, data: view.data }).map(drop)
             }
-            None => self.deletes.write_key_only(),
-        };
-        if let Err(refusal) = written {
-            return Ok(Err(refusal));
+            None => self.deletes.write_key_only().map(drop),
         }
-        let body = self.deletes.buffer();
-        self.head.put_line(Operation::Delete, clustering, newest, body, out).map(Ok)
     }
 }
 
@@ -409,9 +418,7 @@ impl Seen<'_> {
             hash.update(&self.base.to_be_bytes());
             hash.update(&row.liveness.timestamp.to_be_bytes());
             hash.update(&row.liveness.local_deletion_time.0.to_be_bytes());
-            for value in &row.clustering {
-                hash.update(value.bytes(data).unwrap_or_default());
-            }
+            // Not of the clustering, which can be written in several ways.
             for cell in &row.cells {
                 hash.update(&cell.column.to_be_bytes());
                 hash.update(&cell.timestamp.to_be_bytes());

@@ -9,8 +9,10 @@
 //! * What a row was before its first change: the base records that tail ships. Without any (`--base none`) a row is what the
 //!   changes say: the first one is an INSERT with the columns that were written, whatever the extract had.
 //! * What expires is written when the clock has passed it: as DELETE, or as UPDATE where other columns live on.
-//! * Of a record for a partition without rows (static columns only) is known what changes say: it is written once a change
-//!   has written static columns of the partition, with which tail ships all of its rows.
+//! * A partition without rows is one record of its static columns: it is written once a change has written static columns of it
+//!   or may have ended a row, with which tail ships all of its rows, or one that stays.
+//! * A row whose clustering was written in several ways (decimals: 1.0 and 1.00) is one row, spelled in one of them, and is
+//!   deleted under the others (`spelling`).
 
 mod batch;
 mod codec;
@@ -23,6 +25,7 @@ mod outbox;
 mod partition;
 mod row_key;
 mod run;
+mod spelling;
 mod state;
 mod tables;
 

@@ -13,6 +13,7 @@ use super::codec::{
 use super::lines::{Image, Operation, Rules, TableLines, is_live, newest_in};
 use super::outbox::Outbox;
 use super::row_key::put_row_key;
+use super::spelling::{Clustering, elect, respell, row_of};
 use super::state::{PartitionKey, StateTables};
 use crate::dht::Token;
 use crate::error::{Error, Result};
@@ -82,6 +83,8 @@ struct Pieces {
     deleted: bool,
     /// A change wrote static columns.
     static_named: bool,
+    /// A change may end rows, at once or when something of it expires.
+    ends_rows: bool,
     /// A node had static columns stored.
     static_stored: bool,
 }
@@ -168,7 +171,7 @@ impl TableStep<'_, '_> {
             self.rows(&place, &mut stored, &mut pieces, &scope)?;
         }
         if !self.table.statics.is_empty() {
-            stored.whole |= pieces.static_named || self.lines.is_of_statics();
+            stored.whole |= pieces.static_named || pieces.ends_rows || self.lines.is_of_statics();
             let came_alone = self.lines.is_of_statics() || live_before == 0 && !stored_rows;
             if stored.shown == Shown::Never && pieces.static_stored && came_alone {
                 stored.shown = Shown::Stored;
@@ -228,6 +231,7 @@ impl TableStep<'_, '_> {
             pieces.rows.entry(key).or_default().due = true;
         }
         for (update, base) in work.updates {
+            pieces.ends_rows |= !base && update.may_end_rows();
             let Some(row) = single_row(&update) else {
                 if update.static_row.is_some() {
                     pieces.static_named |= !base;
@@ -285,6 +289,7 @@ impl TableStep<'_, '_> {
         scope: &Scope,
     ) -> Result<()> {
         let mut stored = self.read_row(place, &partition.update.key, row_key)?;
+        let elected = self.spell(&mut stored, &work.updates);
         let update = match (&stored.update, work.updates.as_slice()) {
             (None, []) => return Ok(()),
             (None, [only]) => only.clone(),
@@ -295,12 +300,15 @@ impl TableStep<'_, '_> {
             }
         };
         // A row that says nothing is no row to the merge.
-        let update = match (single_row(&update), work.updates.first(), &stored.update) {
+        let mut update = match (single_row(&update), work.updates.first(), &stored.update) {
             (Some(_), ..) => update,
             (None, _, Some(before)) => before.clone(),
             (None, Some(first), None) => first.clone(),
             (None, None, None) => return Ok(()),
         };
+        if let Some(elected) = elected {
+            respell(&mut update, &elected);
+        }
         let Some(row) = single_row(&update) else {
             return Err(Error::Bug("a row of the sequencer's state is no row".to_owned()));
         };
@@ -319,6 +327,7 @@ impl TableStep<'_, '_> {
         stored.expires = image.expires;
         if touched || matches!(stored.shown, Shown::Row(_) | Shown::Deleted) {
             let ended = may_have_been_there(row, active);
+            self.delete_other_spellings(&mut stored, &image, view, newest_in(&update, active))?;
             self.show(&mut stored.shown, &image, ended, Some(view), &update, active)?;
         }
         partition.live_rows = partition
@@ -328,6 +337,57 @@ impl TableStep<'_, '_> {
         stored.update = Some(update);
         let bytes = encode_row(self.layout, &stored);
         self.state.put_row(place, row_key, &bytes)
+    }
+
+    /// The spelling of the clustering that stands for all that were seen, if there are several. Those that are another key in
+    /// the target are noted in `stored`.
+    fn spell(&mut self, stored: &mut StoredRow, updates: &[PartitionUpdate]) -> Option<Clustering> {
+        fn view(update: &PartitionUpdate) -> Option<RowView<'_>> {
+            single_row(update).map(|row| RowView { row, data: &update.data })
+        }
+        let before = stored.update.as_ref().and_then(view);
+        let (elected, others) = elect(before, updates.iter().filter_map(view))?;
+        let mut text = |clustering: &Clustering| {
+            let mut data = Vec::new();
+            let row = row_of(clustering, &mut data);
+            self.lines.key_text(RowView { row: &row, data: &data }).map(<[u8]>::to_vec)
+        };
+        let ours = text(&elected);
+        for other in others {
+            let theirs = text(&other);
+            if theirs.is_some() && theirs != ours {
+                stored.note_spelling(other);
+            }
+        }
+        Some(elected)
+    }
+
+    /// Deletes a row under the spellings that do not stand for it, which the target may have. To a target whose keys are
+    /// numbers they are that row: then it is written again.
+    fn delete_other_spellings(
+        &mut self,
+        stored: &mut StoredRow,
+        image: &Image,
+        view: RowView<'_>,
+        newest: i64,
+    ) -> Result<()> {
+        if image.refusal.is_some() || stored.spellings.iter().all(|spelling| spelling.is_deleted) {
+            return Ok(());
+        }
+        for spelling in stored.spellings.iter_mut().filter(|spelling| !spelling.is_deleted) {
+            let mut data = Vec::new();
+            let row = row_of(&spelling.clustering, &mut data);
+            let other = RowView { row: &row, data: &data };
+            if self.lines.put_delete(Some(other), newest, self.out)?.is_ok() {
+                self.rows += 1;
+            }
+            spelling.is_deleted = true;
+        }
+        if stored.shown.is_there() && self.lines.put_delete(Some(view), newest, self.out)?.is_ok() {
+            self.rows += 1;
+            stored.shown = Shown::Deleted;
+        }
+        Ok(())
     }
 
     /// The record of a partition without rows.

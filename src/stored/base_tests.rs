@@ -40,6 +40,10 @@ impl Fixture {
         (rows, statics)
     }
 
+    fn first_touches_of_any(&mut self, change: &PartitionUpdate) {
+        self.base.first_touches(&mut self.touched, change, NOW, &mut |_| Ok(())).unwrap();
+    }
+
     /// The partition with the most rows.
     fn largest(&self) -> (Vec<u8>, Vec<FoundRow>) {
         let all = self.corpus.live.iter();
@@ -239,4 +243,143 @@ fn a_deletion_that_was_flushed_before_anybody_looked_brings_the_rows_it_hit() {
         assert_eq!(count, there(&page.update).len());
     }
     assert!(hidden > 0);
+}
+
+#[test]
+fn what_may_end_a_row_brings_another_one_that_stays_where_there_are_static_columns() {
+    let mut fixture = Fixture::new("statics.mixed", 1_000);
+    let live = fixture.corpus.live.clone();
+    let with_statics = live.iter().filter(|(_, found)| found.static_row.is_some());
+    let (key, found) = with_statics.max_by_key(|(_, found)| found.rows.len()).unwrap();
+    let rows = &found.rows;
+    assert!(rows.len() > 1);
+    let stays = |row: &FoundRow| {
+        row.1.timestamp > 0 && row.1.ttl == NO_TTL || row.2.iter().any(|cell| !cell.0.is_expiring())
+    };
+    for ends in 0..3 {
+        let mut change = fixture.change(key);
+        with_row(&mut change, &rows[0]);
+        let Some(UpdateContent::Row(row)) = change.content.last_mut() else { panic!() };
+        match ends {
+            0 => row.deletion = deletion(5),
+            1 => row.has_times = true,
+            _ => {}
+        }
+        let (mut brought, statics) = fixture.first_touches(&change);
+        assert_eq!((brought.pop().as_ref(), statics), (Some(&rows[0]), 1), "{ends}");
+        let others = rows[1..].iter().position(stays).map_or(rows.len(), |at| at + 2);
+        assert_eq!(brought, rows[1..if ends < 2 { others } else { 1 }], "{ends}");
+        // The same again, of a row after it, until none is left.
+        for (i, row) in rows.iter().enumerate().skip(1).take_while(|_| ends == 0) {
+            let mut change = fixture.change(key);
+            for row in &rows[..=i] {
+                with_row(&mut change, row);
+                let Some(UpdateContent::Row(row)) = change.content.last_mut() else { panic!() };
+                row.deletion = deletion(5);
+            }
+            let (brought, _) = fixture.first_touches(&change);
+            let counted = fixture.touched.is_counted(&fixture.corpus.table, key);
+            assert_eq!(counted, !rows[i + 1..].iter().any(stays), "{i}");
+            assert!(brought.iter().all(|found| found == row || rows[i + 1..].contains(found)));
+        }
+        fixture.touched.clear();
+    }
+}
+
+/// The SSTables of the corpus are in a snapshot alone, as after a compaction that a deletion has left nothing of.
+#[test]
+fn rows_that_a_compaction_dropped_for_a_deletion_are_found_in_a_snapshot() {
+    let corpus = corpora(&["4.1"], |t| t.qualified_name() == "deletes.mixed").remove(0);
+    let directory = tempfile::tempdir().unwrap();
+    let (folder, mut touched) = (directory.path().to_path_buf(), Touched::new(1_000));
+    let snapshot = folder.join("snapshots/handoff");
+    std::fs::create_dir_all(&snapshot).unwrap();
+    for from in corpus.folders() {
+        for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            if file.file_type().unwrap().is_file() {
+                std::fs::copy(file.path(), snapshot.join(file.file_name())).unwrap();
+            }
+        }
+    }
+    let open = |since: Option<u64>| {
+        let (limits, folders) = (ReadLimits::default(), vec![folder.clone()]);
+        let stored =
+            StoredRows::open(&corpus.table, folders, corpus.rule, ReadMode::Map, limits).unwrap();
+        let base = BaseRows::new(stored);
+        let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        match since {
+            Some(seconds) => base.with_snapshots(at(seconds)),
+            None => base,
+        }
+    };
+    let (key, rows) = corpus.live.iter().max_by_key(|(_, found)| found.rows.len()).unwrap();
+    let rows = &rows.rows;
+    let wanted: Vec<_> = rows.iter().map(|row| row.0.clone()).collect();
+    let mut ask = |base: &mut BaseRows, change: &PartitionUpdate| {
+        let mut found = Vec::new();
+        let mut each = |update: PartitionUpdate| {
+            found.extend(answer_one(&corpus.table, corpus.rule, update).rows);
+            Ok(())
+        };
+        base.first_touches(&mut touched, change, NOW, &mut each).unwrap();
+        touched.clear();
+        let of: Vec<_> = found.into_iter().map(|row| row.0).collect();
+        wanted.iter().filter(|row| of.contains(row)).count()
+    };
+    let mut change = PartitionUpdate::new(Arc::clone(&corpus.table), key.clone());
+    change.deletion = deletion(i64::MAX - 1);
+    let mut range = PartitionUpdate::new(Arc::clone(&corpus.table), key.clone());
+    with_range(&mut range, &rows[1], &rows[3], deletion(i64::MAX - 1));
+    assert_eq!(ask(&mut open(Some(0)), &change), rows.len());
+    assert_eq!(ask(&mut open(Some(0)), &range), 2);
+    // Of one from before the stream began nothing is taken.
+    let tomorrow = u64::try_from(crate::progress::clock::now().seconds() + 86_400).unwrap();
+    assert_eq!(ask(&mut open(Some(tomorrow)), &change), 0);
+    assert_eq!(ask(&mut open(None), &change), 0);
+    // A deletion that is stored already, and nothing that shows what it hit before.
+    let mut fixture = Fixture::new("deletes.mixed", 1_000);
+    let keys: Vec<Vec<u8>> = fixture.corpus.live.keys().cloned().collect();
+    for key in &keys {
+        for at in [-1_000_000, i64::MAX - 1] {
+            let mut change = fixture.change(key);
+            change.deletion = deletion(at);
+            fixture.first_touches_of_any(&change);
+            let stored = fixture.base.stored().read(key, &Slice::all(), NOW).unwrap().unwrap();
+            let is_late = deletion_of_all(&stored.update).marked_for_delete_at >= at;
+            assert_eq!(fixture.base.take_late(), u64::from(is_late), "{key:?} {at}");
+            fixture.touched.clear();
+        }
+    }
+}
+
+#[test]
+fn every_spelling_of_a_clustering_that_is_stored_is_handed_on() {
+    let text = "CREATE TABLE ks.t (k int, d decimal, v int, PRIMARY KEY (k, d));";
+    let schema = crate::schema::parse_schema(text, None).unwrap();
+    let table = Arc::new(schema.table("ks", "t").unwrap().clone());
+    let of = |scales: &[u8]| {
+        let mut update = PartitionUpdate::new(Arc::clone(&table), vec![0, 0, 0, 1]);
+        for (i, scale) in (1_u8..).zip(scales) {
+            let span = update.append(&[0, 0, 0, *scale, i * u8::from(*scale < 9)]).unwrap();
+            let clustering = vec![crate::rows::ClusteringValue::Value(span)];
+            update.content.push(UpdateContent::Row(Row { clustering, ..Row::EMPTY }));
+        }
+        update
+    };
+    let spelled = |page: StoredPage| {
+        let mut found = Vec::new();
+        let mut each = |update: PartitionUpdate| {
+            found.push(update.data);
+            Ok(())
+        };
+        spellings(&page, &mut each).unwrap();
+        found
+    };
+    // 0 is spelled with ten places in the second, and 2 in one way.
+    let (merged, other) = (of(&[10, 0]), of(&[9, 0]));
+    let page =
+        StoredPage { parts: vec![merged.clone(), other.clone()], update: merged, next: None };
+    assert_eq!(spelled(page), [vec![0, 0, 0, 9, 0]]);
+    let page = StoredPage { parts: vec![other.clone(), other.clone()], update: other, next: None };
+    assert_eq!(spelled(page), Vec::<Vec<u8>>::new());
 }

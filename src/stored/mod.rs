@@ -8,6 +8,7 @@
 
 mod backups;
 mod base;
+mod kept;
 mod slice;
 mod sstable;
 mod table;

@@ -99,6 +99,11 @@ impl Slice {
         Self::with_prefix(&values)
     }
 
+    /// True if the row `view` is in it.
+    pub fn contains(&self, order: &ClusteringOrder, view: RowView<'_>) -> bool {
+        self.start.compare_to(order, view, 0).is_lt() && self.end.compare_to(order, view, 0).is_gt()
+    }
+
     /// True if it has all rows.
     pub fn is_all(&self) -> bool {
         self.start.row.clustering.is_empty()

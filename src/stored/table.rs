@@ -59,6 +59,7 @@ pub struct StoredPage {
 pub struct StoredRows {
     table: Arc<TableMetadata>,
     folders: Vec<PathBuf>,
+    rule: TieBreak,
     mode: ReadMode,
     limits: ReadLimits,
     combiner: UpdateCombiner,
@@ -82,6 +83,7 @@ impl StoredRows {
         let mut stored = Self {
             table: Arc::clone(table),
             folders,
+            rule,
             mode,
             limits,
             combiner: UpdateCombiner::new(table, rule, 0),
@@ -97,6 +99,16 @@ impl StoredRows {
     /// The table.
     pub fn table(&self) -> &Arc<TableMetadata> {
         &self.table
+    }
+
+    /// Its folders, one per disk.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// The SSTables of the same table in other folders.
+    pub(super) fn of_folders(&self, folders: Vec<PathBuf>) -> Result<Self> {
+        Self::open(&self.table, folders, self.rule, self.mode, self.limits)
     }
 
     /// Number of SSTables that are open.
@@ -195,6 +207,21 @@ impl StoredRows {
     /// What is stored of the rows in `slice`, or as much of it as a page holds; none if no SSTable has the partition.
     pub fn read(&mut self, key: &[u8], slice: &Slice, now: i64) -> Result<Option<StoredPage>> {
         self.read_page(key, Some(slice), now)
+    }
+
+    /// As [`StoredRows::read`], of so many rows of each SSTable in a page.
+    pub fn read_few(
+        &mut self,
+        key: &[u8],
+        slice: &Slice,
+        now: i64,
+        rows: usize,
+    ) -> Result<Option<StoredPage>> {
+        let limits = self.limits;
+        self.limits.rows = rows.min(limits.rows);
+        let page = self.read_page(key, Some(slice), now);
+        self.limits = limits;
+        page
     }
 
     fn read_page(

@@ -24,6 +24,7 @@ enum Kind {
     Static = 2,
     Partition = 3,
     Rows = 4,
+    Counted = 5,
 }
 
 impl Touched {
@@ -62,9 +63,23 @@ impl Touched {
         self.insert(Self::hasher(Kind::Rows, table, key).digest128())
     }
 
+    /// Remembers that no row of the partition is left that was not shipped and that a read sees.
+    pub fn counted(&mut self, table: &TableMetadata, key: &[u8]) {
+        self.insert(Self::hasher(Kind::Counted, table, key).digest128());
+    }
+
+    /// True if that is remembered, or that all stored rows were shipped.
+    pub fn is_counted(&mut self, table: &TableMetadata, key: &[u8]) -> bool {
+        self.has(Kind::Counted, table, key) || self.has(Kind::Rows, table, key)
+    }
+
     /// True if all rows of the partition were shipped, as far as it is remembered.
     pub fn has_partition(&mut self, table: &TableMetadata, key: &[u8]) -> bool {
-        let hash = Self::hasher(Kind::Partition, table, key).digest128();
+        self.has(Kind::Partition, table, key)
+    }
+
+    fn has(&mut self, kind: Kind, table: &TableMetadata, key: &[u8]) -> bool {
+        let hash = Self::hasher(kind, table, key).digest128();
         let known = self.young.contains(&hash) || self.old.contains(&hash);
         if known {
             self.insert(hash);
@@ -160,6 +175,9 @@ mod tests {
         assert!(!touched.has_partition(&table, b"a"));
         touched.partition(&table, b"a");
         assert!(touched.has_partition(&table, b"a") && !touched.has_partition(&table, b"b"));
+        assert!(!touched.is_counted(&table, b"a") && touched.stored_rows(&table, b"a"));
+        touched.counted(&table, b"b");
+        assert!(touched.is_counted(&table, b"a") && touched.is_counted(&table, b"b"));
         touched.clear();
         assert!(touched.is_empty() && touched.static_row(&table, b"a"));
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::discover::{InputOptions, Source};
 use crate::error::{Error, ErrorClass, Result};
 use crate::io::ReadMode;
 use crate::merge::TieBreak;
-use crate::progress::clock;
+use crate::progress::{UnixMillis, clock};
 use crate::rows::PartitionUpdate;
 use crate::schema::{TableId, TableMetadata};
 use crate::stored::{BaseRows, ReadLimits, StoredRows, Touched};
@@ -36,11 +36,15 @@ pub(super) struct StoredBase {
     mode: ReadMode,
     limits: ReadLimits,
     now: Option<i64>,
+    /// Since when snapshots are looked into.
+    since: SystemTime,
+    /// Deletions whose rows may not have been seen.
+    late: u64,
 }
 
 impl StoredBase {
-    /// Reads from the directories of `source`.
-    pub(super) fn new(source: &Source, options: &TailOptions) -> Self {
+    /// Reads from the directories of `source`; of a stream that began at `began`.
+    pub(super) fn new(source: &Source, options: &TailOptions, began: UnixMillis) -> Self {
         let page = (options.memory / PAGE_SHARE).clamp(1 << 20, LARGEST_PAGE);
         let keys = options.memory.saturating_sub(page) / BYTES_PER_KEY;
         Self {
@@ -54,7 +58,14 @@ impl StoredBase {
                 ..ReadLimits::default()
             },
             now: options.now,
+            since: UNIX_EPOCH + Duration::from_millis(u64::try_from(began.0).unwrap_or_default()),
+            late: 0,
         }
+    }
+
+    /// Deletions, since the last call, of which it is not certain that all rows that they hit were found.
+    pub(super) fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     /// Takes new tables and definitions.
@@ -89,6 +100,7 @@ impl StoredBase {
             found.push(update);
             Ok(())
         });
+        self.late += rows.take_late();
         if read.is_err() {
             self.touched.clear();
         }
@@ -98,7 +110,8 @@ impl StoredBase {
     fn open(&self, table: &Arc<TableMetadata>) -> Result<BaseRows> {
         let name = (table.keyspace.clone(), table.name.clone());
         let folders = self.folders.get(&name).cloned().unwrap_or_default();
-        StoredRows::open(table, folders, self.rule, self.mode, self.limits).map(BaseRows::new)
+        StoredRows::open(table, folders, self.rule, self.mode, self.limits)
+            .map(|stored| BaseRows::new(stored).with_snapshots(self.since))
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Beginning {
     to_come: Option<i64>,
     /// The last watermark of a stream whose state directory is gone.
     went_on_from: Option<Watermark>,
+    time: UnixMillis,
 }
 
 impl Beginning {
@@ -34,8 +35,10 @@ impl Beginning {
         time: UnixMillis,
     ) -> Result<Self> {
         let oldest = known.min();
-        let mut this = Self { host, pending: None, to_come: None, went_on_from: None };
-        if store.head(&beginning_object(host))?.is_some() {
+        let mut this = Self { host, pending: None, to_come: None, went_on_from: None, time };
+        let name = beginning_object(host);
+        if let Some(noted) = store.get(&name)? {
+            this.time = UnixMillis(StreamBeginning::parse(&noted, &store.location(&name))?.time);
             if oldest.is_none() {
                 let name = watermark_object(host);
                 let mark = store.get(&name)?;
@@ -58,6 +61,11 @@ impl Beginning {
             time: time.0,
         });
         Ok(this)
+    }
+
+    /// When the stream began: what was written before it is in an extract, if anywhere.
+    pub(super) fn time(&self) -> UnixMillis {
+        self.time
     }
 
     /// Notes the oldest segment of a listing. Returns words if the stream went on without its state directory, behind segments
@@ -129,7 +137,8 @@ mod tests {
     fn pending(to_come: Option<i64>) -> Beginning {
         let beginning =
             StreamBeginning { from: None, oldest_segment: Some(7), reached: None, time: 1000 };
-        Beginning { host: HOST, pending: Some(beginning), to_come, went_on_from: None }
+        let time = UnixMillis(1000);
+        Beginning { host: HOST, pending: Some(beginning), to_come, went_on_from: None, time }
     }
 
     #[test]
@@ -166,8 +175,9 @@ mod tests {
     fn a_stream_that_goes_on_behind_its_end_without_a_state_is_told() {
         for (oldest, told) in [(Some(9), true), (Some(8), false), (None, false)] {
             let went_on_from = Some(Watermark { segment: 8, offset: 5, time: 0 });
+            let (pending, time) = (None, UnixMillis(0));
             let mut beginning =
-                Beginning { host: HOST, pending: None, to_come: None, went_on_from };
+                Beginning { host: HOST, pending, to_come: None, went_on_from, time };
             assert_eq!(beginning.listed(oldest).is_some(), told, "{oldest:?}");
             assert_eq!(beginning.listed(oldest), None, "only once");
         }

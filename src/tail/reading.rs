@@ -61,6 +61,15 @@ impl Tail<'_> {
         for words in std::mem::take(&mut self.translator.words) {
             self.events.warning(&words);
         }
+        let late = self.translator.take_late();
+        if late > 0 && self.report.late_deletions == 0 {
+            self.events.warning(
+                "a deletion of many rows was in SSTables before this tail came to it, and there is no snapshot that was taken since \
+                 the stream began: rows that a compaction dropped for it may stay in the target. Keep the snapshot of the \
+                 extract until the cut-over",
+            );
+        }
+        self.report.late_deletions += late;
         // What is held is not shipped. What stays so, of a table that was dropped, stops the time only at first.
         if self.held_until.is_none_or(|until| Instant::now() >= until) {
             self.watermarks.passed(seen_until, self.followers.values());

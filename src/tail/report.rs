@@ -33,6 +33,9 @@ pub struct TailReport {
     pub damages: u64,
     /// The first of them, in words.
     pub damage: Vec<String>,
+    /// Deletions of ranges and partitions that were in SSTables when they were looked up, while there was no snapshot: a
+    /// compaction may have dropped rows that they hit and that a target still has.
+    pub late_deletions: u64,
     /// Changes that are lost: segments that vanished before they were read to their end.
     pub lost: Vec<String>,
 }

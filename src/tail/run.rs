@@ -149,7 +149,7 @@ impl<'a> Tail<'a> {
         let cdc_only = options.cdc_raw.is_some();
         let base = match options.base {
             Base::None => None,
-            Base::Auto => Some(StoredBase::new(&source, options)),
+            Base::Auto => Some(StoredBase::new(&source, options, beginning.time())),
         };
         let mut backups = Backups::default();
         let translator = Translator::new(host, &source, &options.input, cdc_only, base)?;

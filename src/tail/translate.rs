@@ -125,6 +125,12 @@ impl Translator {
         &self.tables
     }
 
+    /// Deletions of ranges and partitions, since the last call, of which it is not certain that all rows that they hit were
+    /// found.
+    pub(super) fn take_late(&mut self) -> u64 {
+        self.base.as_mut().map_or(0, StoredBase::take_late)
+    }
+
     /// The lines of the records of the last mutation.
     pub(super) fn lines(&self) -> &[u8] {
         self.writer.buffer()

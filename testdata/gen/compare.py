@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterable
 
-from cqltypes import CqlType, canonical, parse
+from cqltypes import CqlType, by_value, canonical, parse
 from jsontext import dumps, loads
 
 DEFAULT_CASSPORT = Path(__file__).resolve().parents[2] / "target/release/cassport"
@@ -45,6 +45,12 @@ class Expected:
     columns: dict[str, CqlType]
     keys: list[str]
     rows: list[dict[str, Any]]
+    # Columns of which any spelling of an equal value is right.
+    any_spelling: frozenset[str] = frozenset()
+
+    def canonical(self, column: str, value: Any) -> Any:
+        t = self.columns[column]
+        return canonical(t, by_value(t, value) if column in self.any_spelling else value)
 
 
 def read_lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -103,7 +109,7 @@ def _numbered(keys: Iterable[str]) -> list[str]:
 
 def _key(expected: Expected, row: dict[str, Any]) -> str:
     """The key of a record, in a text that is the same for both sides."""
-    return ", ".join(f"{k}={canonical(expected.columns[k], row.get(k))!r}" for k in expected.keys)
+    return ", ".join(f"{k}={expected.canonical(k, row.get(k))!r}" for k in expected.keys)
 
 
 def _compare_row(expected: Expected, line: dict[str, Any], got: dict[str, Any], outcome: Outcome) -> Iterable[str]:
@@ -112,7 +118,7 @@ def _compare_row(expected: Expected, line: dict[str, Any], got: dict[str, Any], 
         yield f"columns {names} for {list(expected.columns)}"
     for column, t in expected.columns.items():
         outcome.cells += 1
-        if canonical(t, line["row"][column]) != _canonical_or_text(t, got.get(column)):
+        if expected.canonical(column, line["row"][column]) != _canonical_or_text(expected, column, got.get(column)):
             yield f"{column}: expected {dumps(line['row'][column])}, got {dumps(got.get(column))}"
         for what in ("writetime", "ttl"):
             if column in line[what]:
@@ -127,10 +133,10 @@ def _is_metadata(expected: Expected, name: str) -> bool:
     return name not in expected.columns and name.startswith(("writetime(", "ttl("))
 
 
-def _canonical_or_text(t: CqlType, value: Any) -> Any:
+def _canonical_or_text(expected: Expected, column: str, value: Any) -> Any:
     """The canonical form, or the plain text of a value that is none of its type: then it equals nothing."""
     try:
-        return canonical(t, value)
+        return expected.canonical(column, value)
     except (ValueError, TypeError, AttributeError, KeyError):
         return ("malformed", dumps(value))
 

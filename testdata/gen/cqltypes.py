@@ -309,6 +309,31 @@ def canonical(t: CqlType, value: Any) -> Any:
     return _canonical_scalar(t.name, value)
 
 
+def by_value(t: CqlType, value: Any) -> Any:
+    """The JSON value with its decimals written in one way: Cassandra takes 1.0 and 1.00 for one clustering, and keeps whichever
+    it met."""
+    if value is None or value == "" and not isinstance(value, Number):
+        return value
+    if t.name == "decimal":
+        with localcontext(Context(prec=999999, Emax=999999999999999999, Emin=-999999999999999999)):
+            number = Decimal(str(value))
+            return Number(str(number.normalize() if number else 0))
+    if t.name in ("list", "set", "vector"):
+        return [by_value(t.params[0], item) for item in value]
+    if t.name == "tuple":
+        return [by_value(p, item) for p, item in zip(t.params, value)]
+    if t.name == "udt":
+        return {f: by_value(p, value.get(f)) for p, f in zip(t.params, t.fields)}
+    if t.name == "map":
+        simple = t.params[0].name == "decimal"
+        return {dumps(by_value(t.params[0], Number(k))) if simple else k: by_value(t.params[1], v) for k, v in value.items()}
+    return value
+
+
+def has_floats(t: CqlType) -> bool:
+    return t.name in FLOATS or any(map(has_floats, t.params))
+
+
 def canonical_key(t: CqlType, text: str) -> Any:
     """As `canonical`, for a map key, which is always a string in JSON."""
     strings = TEXT_TYPES | {"blob", "uuid", "timeuuid", "inet", "timestamp", "date", "time", "duration"}

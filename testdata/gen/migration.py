@@ -4,7 +4,7 @@ hand-off, the sequencer; then the writes stop, `status --wait-caught-up` gives t
 LOAD files and applied the change files of that moment one after the other is compared with `SELECT`, cell for cell.
 
 `migration.py --line 4.1 --seeds 1..3 [--ring] [--source cdc|commitlog|backups] [--kills N] [--sequence-kills N] [--node-kills N]
-[--s3 VERSITYGW] [--cassport PATH]`. Exit code 1 if anything differs. `--seconds` is how long is written before and after the
+[--late N] [--s3 VERSITYGW] [--cassport PATH]`. Exit code 1 if anything differs. `--seconds` is how long is written before and after the
 snapshot. Profile dms is what runs; the same streams give jsonl at the end, which has write times, too.
 """
 
@@ -29,7 +29,7 @@ from answers import Answer, ask, to_one_clock
 from changes import Tail, extract_live, flush_when_it_can, in_order, sequence, time_text
 from compare import DEFAULT_CASSPORT, Outcome, compare
 from differential import expected_of, seeds
-from node import LINES, Node
+from node import LINES, Line, Node
 from replicas import TOPOLOGY, Forever, Sequencer, applied_over, as_text, compare_dms, extracted_rows, has
 from ring import Ring
 from sinks import Sink, Versity, directory
@@ -38,6 +38,8 @@ from workload import SHORT_TTL, Workload
 
 BULK = "bulk"
 BULK_KEYS = 400
+SPARSE = "sparse"
+SPARSE_KEYS, SPARSE_ROWS = 300, 12
 Write = tuple[str, tuple[Any, ...]]
 
 
@@ -64,6 +66,18 @@ def bulk_writes(dice: Random) -> Iterator[Write]:
             yield "DELETE FROM {t} WHERE pk = ?", (pk,)
 
 
+def sparse_writes(dice: Random, line: Line) -> Iterator[Write]:
+    """Mostly deletions of partitions and ranges of rows that nobody has touched since they were there."""
+    while True:
+        pk, c, draw = dice.randrange(SPARSE_KEYS), dice.randrange(SPARSE_ROWS), dice.random()
+        if draw < 0.4 and line.number >= (3, 0):
+            yield "DELETE FROM {s} WHERE pk = ? AND c >= ? AND c < ?", (pk, c, c + 3)
+        elif draw < 0.7:
+            yield "DELETE FROM {s} WHERE pk = ?", (pk,)
+        else:
+            yield "INSERT INTO {s} (pk, c, v) VALUES (?, ?, ?)", (pk, c, f"late{draw}")
+
+
 class Writer(threading.Thread):
     """Writes until it is told to stop: random workloads, and many rows of one table between their phases."""
 
@@ -71,7 +85,7 @@ class Writer(threading.Thread):
         super().__init__(name="writer")
         self.cluster, self.cdc = cluster, cdc
         self.workloads = [Workload(seed, cluster.line) for seed in numbers]
-        self.bulk = bulk_writes(dice)
+        self.bulk, self.sparse = bulk_writes(dice), sparse_writes(dice, cluster.line)
         self.statements = 0
         self.failed = 0
         self.trouble: Exception | None = None
@@ -81,7 +95,7 @@ class Writer(threading.Thread):
 
     @property
     def tables(self) -> list[tuple[str, str]]:
-        return [*((w.keyspace, t.name) for w in self.workloads for t in w.tables), (BULK, BULK)]
+        return [*((w.keyspace, t.name) for w in self.workloads for t in w.tables), (BULK, BULK), (BULK, SPARSE)]
 
     def connect(self) -> None:
         self.session = self.cluster.session()
@@ -106,19 +120,44 @@ class Writer(threading.Thread):
         self.execute(f"CREATE KEYSPACE {BULK} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}")
         self.execute(f"CREATE TABLE {BULK}.{BULK} (pk int, c int, v text, n int, m map<text, int>, s text STATIC, PRIMARY KEY (pk, c)) "
                      "WITH gc_grace_seconds = 0")
+        self.execute(f"CREATE TABLE {BULK}.{SPARSE} (pk int, c int, v text, PRIMARY KEY (pk, c)) WITH gc_grace_seconds = 0")
+        insert = "INSERT INTO {s} (pk, c, v) VALUES (?, ?, ?)"
+        self.together([(insert, (pk, c, f"v{pk}")) for pk in range(SPARSE_KEYS) for c in range(SPARSE_ROWS)])
+        self.forget()
+
+    def forget(self) -> None:
+        """What is there so far is in SSTables alone, as most of a cluster is when a tail comes to it."""
+        self.cluster.flush([BULK])
+        # Dropping a table closes the segments that are written to.
+        self.session.execute(f"CREATE TABLE {BULK}.gone (k int PRIMARY KEY)")
+        self.session.execute(f"DROP TABLE {BULK}.gone")
+        self.cluster.flush(sorted({keyspace for keyspace, _ in self.tables}))
+        time.sleep(1)
+        for node in self.cluster.nodes:
+            raw = sorted((node.directory / "cdc_raw").glob("CommitLog-*.log"))
+            # The last one is not written to yet.
+            for segment in raw[:-2]:
+                segment.unlink(missing_ok=True)
+                segment.with_name(f"{segment.stem}_cdc.idx").unlink(missing_ok=True)
+            for file in node.data.glob("*/*/backups/*"):
+                file.unlink(missing_ok=True)
 
     def some_bulk(self, count: int) -> None:
+        self.together([next(self.bulk) for _ in range(count)] + [next(self.sparse) for _ in range(3)])
+
+    def together(self, writes: list[Write]) -> None:
         from cassandra.concurrent import execute_concurrent
 
         bound = []
-        for statement, values in (next(self.bulk) for _ in range(count)):
+        for statement, values in writes:
             if statement not in self.prepared:
-                self.prepared[statement] = self.session.prepare(statement.replace("{t}", f"{BULK}.{BULK}"))
+                named = statement.replace("{t}", f"{BULK}.{BULK}").replace("{s}", f"{BULK}.{SPARSE}")
+                self.prepared[statement] = self.session.prepare(named)
             bound.append((self.prepared[statement], values))
         for done, error in execute_concurrent(self.session, bound, concurrency=16, raise_on_first_error=False):
             if not done:
                 raise error
-        self.statements += count
+        self.statements += len(writes)
 
     def run(self) -> None:
         while not self.ended.is_set():
@@ -286,6 +325,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0, help="of tails")
     parser.add_argument("--sequence-kills", type=int, default=0)
     parser.add_argument("--node-kills", type=int, default=0)
+    parser.add_argument("--late", type=int, default=0, help="times that tails stand still while their nodes flush and compact all")
     parser.add_argument("--cassport", type=Path, default=DEFAULT_CASSPORT)
     parser.add_argument("--s3", type=Path, metavar="VERSITYGW", help="write to a bucket of this server")
     parser.add_argument("--keep", action="store_true")
@@ -339,7 +379,8 @@ def main() -> None:
 
             def killer() -> None:
                 of_nodes = [lambda: cluster.kill(dice.choice(cluster.nodes))] * arguments.node_kills
-                victims = [lambda: dice.choice(tails).kill()] * arguments.kills + [sequencer.kill] * arguments.sequence_kills + of_nodes
+                late = [lambda: stand_still(tails, cluster, keyspaces)] * arguments.late
+                victims = late + [lambda: dice.choice(tails).kill()] * arguments.kills + [sequencer.kill] * arguments.sequence_kills + of_nodes
                 dice.shuffle(victims)
                 for kill in victims:
                     time.sleep(dice.random() * 2 * arguments.seconds / len(victims))
@@ -368,7 +409,7 @@ def main() -> None:
             took = caught_up(cassport, output, arguments.source, tails, sequencer, cluster, keyspaces)
             # What is there at the signal is all that counts.
             target = scratch / "target"
-            shutil.copytree(output.path, target)
+            shutil.copytree(output.path, target, ignore=shutil.ignore_patterns(".*.tmp"))
             say(f"caught up {took:.1f} s later")
             # A memtable does not say the write time of a row of which all that was selected has expired.
             for node in cluster.nodes:
@@ -389,13 +430,13 @@ def main() -> None:
         say(f"{objects} objects of changes, {files} change files; kills: {sum(t.kills for t in tails)} of tails, {sequencer.kills} of the "
             f"sequencer, {cluster.kills} of nodes")
         of_dms = compare_dms(target, ended.path, set())
-        of_dms.different += bulk_by_text(target, next(a for a in answers if a.keyspace == BULK))
+        of_dms.different += bulk_by_text(target, next(a for a in answers if a.table == BULK))
         streams_to(plain.path, target)
         stopped = sequence(cassport, plain, scratch / "plain-state", answers[0].clock, 2, dice)
         changed = applied_over(plain.path, extracted_rows(plain.path, answers, 0))
         of_rows = Outcome()
         for answer in answers:
-            expected = expected_of(answer)
+            expected = expected_of(answer, any_spelling=True)
             got = in_order(answer, changed.get((answer.keyspace, answer.table), {}))
             # Rows that nobody touched since have what was left at the time of the extract.
             got = [{name: has(value) if name.startswith("ttl(") else value for name, value in row.items()} for row in got]
@@ -421,6 +462,22 @@ def main() -> None:
         else:
             shutil.rmtree(scratch, ignore_errors=True)
     sys.exit(bool(total.different))
+
+
+def stand_still(tails: list[Tail], cluster: Cluster, keyspaces: list[str]) -> None:
+    """What deletions of partitions and ranges hit is compacted away before a tail comes to them."""
+    still = [tail.process for tail in tails if tail.process and tail.process.poll() is None]
+    for process in still:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(2)
+        cluster.flush(keyspaces)
+        for node in cluster.nodes:
+            for keyspace in keyspaces:
+                node.control("compact", keyspace)
+    finally:
+        for process in still:
+            process.send_signal(signal.SIGCONT)
 
 
 def bulk_by_text(target: Path, answer: Answer) -> list[str]:

@@ -451,3 +451,23 @@ fn what_the_target_may_have_is_deleted_there_also_where_the_tail_saw_it_late() {
     let counts = (begins("INSERT,orders,shop,1,2,"), begins("DELETE,orders,shop,1,"), lines.len());
     assert_eq!(counts, (1, 1, 2), "{lines:?}");
 }
+
+#[test]
+fn a_partition_whose_last_row_is_deleted_is_one_record_though_nobody_wrote_its_static_columns() {
+    let base = [
+        r#"upsert|"key":{"customer":1},"static":true,"cells":{"name":{"value":"a","writetime":5}},"base":true"#,
+        r#"upsert|"key":{"customer":1,"id":2},"marker":{"writetime":5},"cells":{},"base":true"#,
+        r#"upsert|"key":{"customer":1,"id":3},"marker":{"writetime":5},"cells":{},"base":true"#,
+    ];
+    let delete = |id: u32| format!("delete|\"key\":{{\"customer\":1,\"id\":{id}}},\"deleted\":6");
+    let (first, second) = (delete(2), delete(3));
+    let lines = sequenced(&[base[0], base[1], base[2], &first]);
+    assert!(lines.len() == 1 && lines[0].starts_with("DELETE,orders,shop,1,2,"), "{lines:?}");
+    let lines = sequenced(&[base[0], base[1], base[2], &first, &second]);
+    let of = |text: &str| lines.iter().filter(|line| line.starts_with(text)).count();
+    assert_eq!(
+        (of("DELETE,orders,shop,1,"), of("INSERT,orders,shop,1,"), lines.len()),
+        (2, 1, 3),
+        "{lines:?}"
+    );
+}

@@ -106,6 +106,13 @@ fn words(options: &TailOptions, report: &TailReport, seconds: u64) -> String {
     if more > 0 {
         text += &format!("and {more} more\n");
     }
+    if report.late_deletions > 0 {
+        text += &format!(
+            "{} deletions of many rows were in SSTables before they were read here, and no snapshot was there: rows that a compaction \
+             dropped for them may stay in the target; compare it at the cut-over (verify --against)\n",
+            report.late_deletions
+        );
+    }
     if report.held > 0 {
         text += &format!(
             "{} mutations are held in {}/held until they can be decoded: {}\n",
