@@ -309,6 +309,14 @@ impl RecordWriter {
         Self { format, state }
     }
 
+    /// A writer for rows that are to be deleted: of profile `ddb-json` it writes `{"Key":…}` in place of `{"Item":…}`, of the others
+    /// what [`RecordWriter::new`] does.
+    pub fn of_deletes(format: Arc<RecordFormat>) -> Self {
+        let mut writer = Self::new(format);
+        writer.state.typed = TypedWriter::of_keys(&writer.format);
+        writer
+    }
+
     /// The format.
     pub fn format(&self) -> &RecordFormat {
         &self.format
@@ -351,7 +359,10 @@ impl RecordWriter {
             return Err(refusal.clone());
         }
         let start = state.out.len();
-        match state.write_partition_record(&self.format) {
+        let written = state
+            .write_partition_record(&self.format)
+            .and_then(|()| state.write_typed(&self.format, None, start));
+        match written {
             Ok(()) => {
                 state.commit(&self.format, start);
                 Ok(1)

@@ -11,8 +11,9 @@ use crate::dht::Token;
 use crate::error::Result;
 use crate::io::ByteReader;
 use crate::merge::{PartitionMerge, RowSink, TieBreak};
+use crate::output::dms::table_name;
 use crate::output::{
-    MetadataMode, Profile, RecordFormat, RecordOptions, RecordWriter, Refusal, ValueWriter,
+    MetadataMode, RecordFormat, RecordOptions, RecordWriter, Refusal, ValueWriter,
 };
 use crate::progress::UnixMillis;
 use crate::rows::{
@@ -81,11 +82,7 @@ impl TableLines {
         now: i64,
     ) -> Result<Self> {
         let mut options = options.clone();
-        options.profile = match profile {
-            SequenceProfile::Dms => Profile::Dms,
-            SequenceProfile::Datalake => Profile::Datalake,
-            SequenceProfile::Jsonl => Profile::Jsonl,
-        };
+        options.profile = profile.of_records();
         let mut format = options.of_table(table, now)?;
         // They are written here, as they are known here.
         format.operation = false;
@@ -107,7 +104,7 @@ impl TableLines {
         Ok(Self {
             head,
             images: RecordWriter::new(Arc::clone(&format)),
-            deletes: RecordWriter::new(format),
+            deletes: RecordWriter::of_deletes(format),
             exact_times,
             header,
             deletes_begun: false,
@@ -257,6 +254,18 @@ impl LineHead {
                 put_micros(&mut head, newest);
                 head.push(b',');
                 out.line(&[&head, body])?;
+            }
+            SequenceProfile::DdbJson => {
+                head.extend_from_slice(match operation {
+                    Operation::Insert | Operation::Update => b"{\"Put\":{\"TableName\":\"",
+                    Operation::Delete => b"{\"Delete\":{\"TableName\":\"",
+                });
+                // Nothing in such a name is to be escaped.
+                let name = table_name(&self.table.keyspace, &self.table.name);
+                head.extend_from_slice(name.as_bytes());
+                head.extend_from_slice(b"\",");
+                let item = body.strip_prefix(b"{").unwrap_or(body);
+                out.line(&[&head, item.strip_suffix(b"\n").unwrap_or(item), b"}\n"])?;
             }
             SequenceProfile::Jsonl => {
                 head.extend_from_slice(match operation {
