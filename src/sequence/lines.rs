@@ -44,7 +44,7 @@ pub(super) struct Image {
     pub(super) digest: Option<u128>,
     /// When something of it expires next.
     pub(super) expires: Option<i64>,
-    /// The newest write time in it.
+    /// The newest time that anything in it was written or deleted at: a row that lost its newest cell is not older than before.
     pub(super) newest: i64,
     /// Why the profile cannot carry it.
     pub(super) refusal: Option<Refusal>,
@@ -139,8 +139,10 @@ impl TableLines {
             base: 0,
             image: Image { newest: NO_TIMESTAMP, ..Image::default() },
         };
+        let newest = newest_in(&only_static, DeletionTime::LIVE);
         see(only_static, rules, &mut sink)?;
         self.statics = sink.image;
+        self.statics.newest = self.statics.newest.max(newest);
         Ok(self.statics.clone())
     }
 
@@ -161,7 +163,9 @@ impl TableLines {
             base: self.statics.digest.unwrap_or_default(),
             image: Image { newest: self.statics.newest, ..Image::default() },
         };
+        let newest = newest_in(&update, active);
         see(update, rules, &mut sink)?;
+        sink.image.newest = sink.image.newest.max(newest);
         Ok(sink.image)
     }
 
@@ -216,6 +220,7 @@ impl TableLines {
         if let Err(refusal) = written {
             return Ok(Err(refusal));
         }
+        let newest = newest.max(self.statics.newest);
         let body = self.deletes.buffer();
         self.head.put_line(Operation::Delete, clustering, newest, body, out).map(Ok)
     }
