@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
-use super::args::S3Args;
+use super::args::{DdbKeysArg, DdbShapeArg, S3Args};
 use super::config::s3_options;
 use super::listen_args::ListenArgs;
 use super::units::{ByteSize, parse_clock, parse_duration};
 use crate::error::{Error, Result};
 use crate::merge::TieBreak;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::sequence::{SequenceOptions, SequenceProfile};
 use crate::store::{Location, check_name};
 
@@ -40,10 +41,16 @@ pub struct SequenceHowArgs {
     /// The directory or s3://BUCKET/PREFIX that tail writes to, and that change files are written to
     #[arg(short, long, value_name = "DIR|s3://BUCKET/PREFIX")]
     pub output: Option<PathBuf>,
-    /// Who is to read the change files: dms, datalake or jsonl [default: the profile of the extract]
+    /// Who is to read the change files: dms, datalake, jsonl or ddb-json [default: the profile of the extract]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<SequenceProfile>,
-    /// Folder of the change files of `dms` and `jsonl` in the output
+    /// What items of `ddb-json` look like [default: as those of the extract; `dms` if it has that profile]
+    #[arg(long, value_enum, value_name = "SHAPE")]
+    pub ddb_shape: Option<DdbShapeArg>,
+    /// What the keys of `ddb-json` items are made of [default: as those of the extract]
+    #[arg(long, value_enum, value_name = "KEYS")]
+    pub ddb_keys: Option<DdbKeysArg>,
+    /// Folder of the change files in the output, of all profiles but `datalake`
     #[arg(long, value_name = "FOLDER", default_value = "cdc-changes")]
     pub cdc_path: String,
     /// Local directory in which touched rows are kept; if it is lost, it is made again from the change records
@@ -105,6 +112,8 @@ pub fn sequence_options(args: &SequenceArgs) -> Result<SequenceOptions> {
         output: Location::parse(output)?,
         s3: s3_options(&args.s3, how.memory.0)?,
         profile: how.profile,
+        ddb_shape: how.ddb_shape.map(DdbShape::from),
+        ddb_keys: how.ddb_keys.map(DdbKeys::from),
         cdc_path: cdc_path(&how.cdc_path)?,
         state_dir: state_dir.clone(),
         flush_interval: how.flush_interval,

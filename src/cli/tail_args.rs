@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 use uuid::Uuid;
 
-use super::args::{InputArgs, S3Args};
+use super::args::{DdbKeysArg, DdbShapeArg, InputArgs, S3Args};
 use super::commitlog_args::{KeyArgs, encryption_keys};
 use super::config::{input_options, s3_options};
 use super::listen_args::ListenArgs;
@@ -15,6 +15,7 @@ use super::sequence_args::{LEAST_MEMORY, cdc_path, change_file_size, tie_break};
 use super::settings::{Origin, Settings};
 use super::units::{ByteSize, parse_clock, parse_duration};
 use crate::error::{Error, Result};
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::sequence::{SequenceOptions, SequenceProfile};
 use crate::store::Location;
 use crate::tail::{Base, Follow, Shipped, TailOptions};
@@ -121,12 +122,22 @@ pub struct ShipArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Rows")]
 pub struct RowsArgs {
-    /// Write the final rows too, as `sequence` does: dms, datalake or jsonl. For a cluster of one node
+    /// Write the final rows too, as `sequence` does: dms, datalake, jsonl or ddb-json. For a cluster of one node
     ///
     /// On the command line only: the profile of a configuration file is that of the extract.
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
-    /// Folder of the change files of `dms` and `jsonl` in the output
+    /// What items of `ddb-json` look like [default: as those of the extract; `dms` if it has that profile]
+    ///
+    /// On the command line only, as --profile.
+    #[arg(long, value_enum, value_name = "SHAPE")]
+    pub ddb_shape: Option<DdbShapeArg>,
+    /// What the keys of `ddb-json` items are made of [default: as those of the extract]
+    ///
+    /// On the command line only, as --profile.
+    #[arg(long, value_enum, value_name = "KEYS")]
+    pub ddb_keys: Option<DdbKeysArg>,
+    /// Folder of the change files in the output, of all profiles but `datalake`
     #[arg(long, value_name = "FOLDER", default_value = "cdc-changes")]
     pub cdc_path: String,
     /// Write change files before the extract is sealed
@@ -248,10 +259,13 @@ pub fn beside_options(
         return Ok(None);
     }
     let profile: SequenceProfile = profile.parse()?;
+    let typed = |option: &str| settings.origin(option) == Origin::CommandLine;
     Ok(Some(SequenceOptions {
         output: tail.output.clone(),
         s3: tail.s3.clone(),
         profile: Some(profile),
+        ddb_shape: args.rows.ddb_shape.filter(|_| typed("ddb-shape")).map(DdbShape::from),
+        ddb_keys: args.rows.ddb_keys.filter(|_| typed("ddb-keys")).map(DdbKeys::from),
         cdc_path: cdc_path(&args.rows.cdc_path)?,
         state_dir: tail.state_dir.join("sequence"),
         flush_interval: tail.flush_interval,

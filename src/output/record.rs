@@ -14,7 +14,7 @@ use super::metadata::{CellFact, Times};
 use super::numbers::put_i64;
 use super::options::Profile;
 use super::refusal::{Refusal, RefusalKind};
-use super::scalar::{Cause, Form};
+use super::scalar::{Cause, Form, Written};
 use super::stats::{ColumnStats, Count, Notes, RecordStats};
 use super::text::Piece;
 use super::typed::{TypedRecord, TypedWriter, row_fact};
@@ -285,6 +285,19 @@ pub(super) fn cells_of<'c>(slots: &[(u32, u32)], column: u16, cells: &'c [Cell])
     }
 }
 
+/// The decimals 1E+2 and 100 are two keys in Cassandra, whose partitions are told apart by their bytes, and have one text in the plain
+/// notation that NUMERIC needs: DMS would write one row over the other.
+fn check_plain_key(form: Form, bytes: &[u8]) -> Written {
+    let negative_scale = bytes.first().is_some_and(|first| first & 0x80 != 0);
+    match form {
+        Form::Decimal { plain: true, .. } if negative_scale => Err(Cause::of(
+            RefusalKind::SameKey,
+            "a decimal with a negative scale in a key: in plain notation it has the text of another one (--column-type STRING keeps them apart)",
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl RecordWriter {
     /// A writer of `format`.
     pub fn new(format: Arc<RecordFormat>) -> Self {
@@ -307,6 +320,14 @@ impl RecordWriter {
             key_end: 0,
         };
         Self { format, state }
+    }
+
+    /// A writer for rows that are to be deleted: of profile `ddb-json` it writes `{"Key":…}` in place of `{"Item":…}`, of the others
+    /// what [`RecordWriter::new`] does.
+    pub fn of_deletes(format: Arc<RecordFormat>) -> Self {
+        let mut writer = Self::new(format);
+        writer.state.typed = TypedWriter::of_keys(&writer.format);
+        writer
     }
 
     /// The format.
@@ -351,7 +372,10 @@ impl RecordWriter {
             return Err(refusal.clone());
         }
         let start = state.out.len();
-        match state.write_partition_record(&self.format) {
+        let written = state
+            .write_partition_record(&self.format)
+            .and_then(|()| state.write_typed(&self.format, None, start));
+        match written {
             Ok(()) => {
                 state.commit(&self.format, start);
                 Ok(1)
@@ -486,7 +510,11 @@ impl State {
                 component.map_err(|e| whole(e.into()))?
             };
             let mut pen = Pen { format, out: &mut self.partition.key, marks: &mut self.marks };
+            let is_key = format.columns().get(field.index).is_some_and(|column| column.primary_key);
             pen.field(field, |pen| {
+                if format.profile == Profile::Dms && is_key {
+                    check_plain_key(field.form, component)?;
+                }
                 let shown = pen.value(field, Piece::new(component))?;
                 if shown == Shown::Null && format.profile.is_for_cql() {
                     let words = "an empty value in the key would be read as NULL";

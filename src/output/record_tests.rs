@@ -387,6 +387,25 @@ fn keys_that_a_target_cannot_hold_become_one_text_each() {
 }
 
 #[test]
+fn of_decimals_that_have_one_text_one_is_refused_as_a_key_for_dms() {
+    let (hundred, one_by_hundred) = ([0, 0, 0, 0, 100], [0xff, 0xff, 0xff, 0xfe, 1]);
+    let single = table(&[("pk", CqlType::Decimal)], &[], &[], &[]);
+    let mut dms = writer(&single, &options(Profile::Dms));
+    dms.start_partition(&hundred).unwrap();
+    let refusal = dms.start_partition(&one_by_hundred).unwrap_err();
+    assert_eq!(refusal.kind, Some(RefusalKind::SameKey));
+    assert!(refusal.to_string().contains("column 'pk'"), "{refusal}");
+    // As text they differ, and as parts of a generated key.
+    let mut asked = options(Profile::Dms);
+    asked.column_types.insert("pk".into(), "STRING".parse().unwrap());
+    writer(&single, &asked).start_partition(&one_by_hundred).unwrap();
+    let two = table(&[("pk", CqlType::Decimal), ("pl", CqlType::Int)], &[], &[], &[]);
+    let key = [&[0, 5][..], &one_by_hundred, &[0, 0, 4, 0, 0, 0, 1, 0]].concat();
+    writer(&two, &options(Profile::Dms)).start_partition(&key).unwrap();
+    writer(&single, &options(Profile::Jsonl)).start_partition(&one_by_hundred).unwrap();
+}
+
+#[test]
 fn an_empty_sort_key_is_written_as_an_escape_and_a_long_one_shortened() {
     let table = table(&[("pk", CqlType::Int)], &[("ck", CqlType::Text)], &[], &[]);
     let mut writer = writer(&table, &options(Profile::Dms));

@@ -31,6 +31,8 @@ pub enum RefusalKind {
     StaticOnly,
     /// Static counters, which the loader would add up once a row.
     StaticCounter,
+    /// A key that has the text of another one.
+    SameKey,
 }
 
 impl RefusalKind {
@@ -50,6 +52,7 @@ impl RefusalKind {
             Self::Unordered => "refusedUnordered",
             Self::StaticOnly => "refusedStaticOnly",
             Self::StaticCounter => "refusedStaticCounter",
+            Self::SameKey => "refusedSameKey",
         }
     }
 }

@@ -145,6 +145,15 @@ impl TypedWriter {
         }
     }
 
+    /// The same, for keys of items in place of items.
+    pub(super) fn of_keys(format: &RecordFormat) -> Option<Self> {
+        let mut writer = Self::of(format)?;
+        if let Self::Items(items) = &mut writer {
+            items.keys_only = true;
+        }
+        Some(writer)
+    }
+
     /// Begins a partition with its key's components.
     pub(super) fn start_partition(
         &mut self,

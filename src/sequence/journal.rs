@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::SequenceProfile;
 use crate::error::{Error, Result};
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::progress::UnixMillis;
 use crate::store::Store;
 
@@ -66,6 +67,11 @@ pub(super) struct SequenceSettings {
     pub(super) format_version: u32,
     pub(super) tool: String,
     pub(super) profile: SequenceProfile,
+    /// What items look like, and what their keys are made of; of profile `ddb-json` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ddb_shape: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ddb_keys: Option<String>,
     pub(super) cdc_path: String,
     pub(super) flush_size: u64,
     /// `3.11` or `4.0`: the rule for ties up to the one and from the other on.
@@ -76,6 +82,16 @@ pub(super) struct SequenceSettings {
     pub(super) schema: Option<String>,
     /// Random, so that a state is not taken for another output's.
     pub(super) id: String,
+}
+
+impl SequenceSettings {
+    /// Shape and keys of items, if they are written.
+    pub(super) fn items(&self) -> Result<Option<(DdbShape, DdbKeys)>> {
+        match (&self.ddb_shape, &self.ddb_keys) {
+            (Some(shape), Some(keys)) => Ok(Some((shape.parse()?, keys.parse()?))),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// What a batch reads of one object.

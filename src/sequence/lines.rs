@@ -11,8 +11,9 @@ use crate::dht::Token;
 use crate::error::Result;
 use crate::io::ByteReader;
 use crate::merge::{PartitionMerge, RowSink, TieBreak};
+use crate::output::dms::table_name;
 use crate::output::{
-    MetadataMode, Profile, RecordFormat, RecordOptions, RecordWriter, Refusal, ValueWriter,
+    MetadataMode, RecordFormat, RecordOptions, RecordWriter, Refusal, ValueWriter,
 };
 use crate::progress::UnixMillis;
 use crate::rows::{
@@ -43,7 +44,7 @@ pub(super) struct Image {
     pub(super) digest: Option<u128>,
     /// When something of it expires next.
     pub(super) expires: Option<i64>,
-    /// The newest write time in it.
+    /// The newest time that anything in it was written or deleted at: a row that lost its newest cell is not older than before.
     pub(super) newest: i64,
     /// Why the profile cannot carry it.
     pub(super) refusal: Option<Refusal>,
@@ -81,11 +82,7 @@ impl TableLines {
         now: i64,
     ) -> Result<Self> {
         let mut options = options.clone();
-        options.profile = match profile {
-            SequenceProfile::Dms => Profile::Dms,
-            SequenceProfile::Datalake => Profile::Datalake,
-            SequenceProfile::Jsonl => Profile::Jsonl,
-        };
+        options.profile = profile.of_records();
         let mut format = options.of_table(table, now)?;
         // They are written here, as they are known here.
         format.operation = false;
@@ -107,7 +104,7 @@ impl TableLines {
         Ok(Self {
             head,
             images: RecordWriter::new(Arc::clone(&format)),
-            deletes: RecordWriter::new(format),
+            deletes: RecordWriter::of_deletes(format),
             exact_times,
             header,
             deletes_begun: false,
@@ -142,8 +139,10 @@ impl TableLines {
             base: 0,
             image: Image { newest: NO_TIMESTAMP, ..Image::default() },
         };
+        let newest = newest_in(&only_static, DeletionTime::LIVE);
         see(only_static, rules, &mut sink)?;
         self.statics = sink.image;
+        self.statics.newest = self.statics.newest.max(newest);
         Ok(self.statics.clone())
     }
 
@@ -164,7 +163,9 @@ impl TableLines {
             base: self.statics.digest.unwrap_or_default(),
             image: Image { newest: self.statics.newest, ..Image::default() },
         };
+        let newest = newest_in(&update, active);
         see(update, rules, &mut sink)?;
+        sink.image.newest = sink.image.newest.max(newest);
         Ok(sink.image)
     }
 
@@ -207,6 +208,7 @@ impl TableLines {
         if let Err(refusal) = self.write_key(clustering) {
             return Ok(Err(refusal));
         }
+        let newest = newest.max(self.statics.newest);
         let body = self.deletes.buffer();
         self.head.put_line(Operation::Delete, clustering, newest, body, out).map(Ok)
     }
@@ -266,6 +268,18 @@ impl LineHead {
                 put_micros(&mut head, newest);
                 head.push(b',');
                 out.line(&[&head, body])?;
+            }
+            SequenceProfile::DdbJson => {
+                head.extend_from_slice(match operation {
+                    Operation::Insert | Operation::Update => b"{\"Put\":{\"TableName\":\"",
+                    Operation::Delete => b"{\"Delete\":{\"TableName\":\"",
+                });
+                // Nothing in such a name is to be escaped.
+                let name = table_name(&self.table.keyspace, &self.table.name);
+                head.extend_from_slice(name.as_bytes());
+                head.extend_from_slice(b"\",");
+                let item = body.strip_prefix(b"{").unwrap_or(body);
+                out.line(&[&head, item.strip_suffix(b"\n").unwrap_or(item), b"}\n"])?;
             }
             SequenceProfile::Jsonl => {
                 head.extend_from_slice(match operation {

@@ -17,6 +17,7 @@ use crate::changes::{
 use crate::dht::Token;
 use crate::error::Result;
 use crate::merge::{PartitionMerge, RowSink, TieBreak, combine};
+use crate::output::dynamodb::DdbShape;
 use crate::output::{FormatOptions, Profile, RecordFormat, RecordWriter};
 use crate::progress::{Events, NoEvents};
 use crate::rows::{
@@ -356,6 +357,8 @@ pub(super) fn options(output: &Path, state: &Path) -> SequenceOptions {
         output: Location::Directory(output.to_path_buf()),
         s3: Default::default(),
         profile: Some(SequenceProfile::Jsonl),
+        ddb_shape: None,
+        ddb_keys: None,
         cdc_path: "cdc-changes".to_owned(),
         state_dir: state.to_path_buf(),
         flush_interval: Duration::from_millis(10),
@@ -679,6 +682,36 @@ fn a_datalake_gets_files_of_a_table_with_a_header_and_the_write_time() {
     world.once();
     let name = "ks/plain/20231114-221320000.csv";
     assert_eq!(world.text(name), "Op,cp_ts,k,v\nI,2023-11-14 22:13:20.000001,a,5\n");
+}
+
+#[test]
+fn dynamodb_gets_write_requests_with_the_items_and_keys_of_the_extract() {
+    let mut world = world(SequenceProfile::DdbJson);
+    world.options.ddb_shape = Some(DdbShape::Native);
+    world.put(plain(0, 1, "a\"", 5, 10));
+    world.once();
+    assert_eq!(
+        world.text("cdc-changes/CDC0000000001.json"),
+        "{\"Put\":{\"TableName\":\"ks.plain\",\"Item\":{\"k\":{\"S\":\"a\\\"\"},\"v\":{\"N\":\"5\"}}}}\n"
+    );
+    let table = tables().into_iter().find(|table| table.name == "plain").unwrap();
+    let mut gone = PartitionUpdate::new(table, b"a\"".to_vec());
+    gone.deletion =
+        DeletionTime { marked_for_delete_at: 20, local_deletion_time: LocalDeletionTime(1) };
+    world.put(event(1, 2, |writer| {
+        writer.update(&gone, false).unwrap();
+    }));
+    world.once();
+    assert_eq!(
+        world.text("cdc-changes/CDC0000000002.json"),
+        "{\"Delete\":{\"TableName\":\"ks.plain\",\"Key\":{\"k\":{\"S\":\"a\\\"\"}}}}\n"
+    );
+    // Items of another shape would be others.
+    world.options.ddb_shape = Some(DdbShape::Dms);
+    let error = once(&world.options).unwrap_err().to_string();
+    assert!(error.contains("--ddb-shape is native there and dms here"), "{error}");
+    world.options.profile = Some(SequenceProfile::Jsonl);
+    assert!(once(&world.options).unwrap_err().to_string().contains("of profile ddb-json"));
 }
 
 #[test]

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::merge::TieBreak;
+use crate::output::Profile;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::store::Location;
 use crate::store::s3::S3Options;
 
@@ -21,6 +23,10 @@ pub enum SequenceProfile {
     Datalake,
     /// One JSON object per row.
     Jsonl,
+    /// One write request of DynamoDB per row: `{"Put":{"TableName":…,"Item":…}}` or `{"Delete":{"TableName":…,"Key":…}}`, as
+    /// `TransactWriteItems` has them.
+    #[serde(rename = "ddb-json")]
+    DdbJson,
 }
 
 impl SequenceProfile {
@@ -30,6 +36,17 @@ impl SequenceProfile {
             Self::Dms => "dms",
             Self::Datalake => "datalake",
             Self::Jsonl => "jsonl",
+            Self::DdbJson => "ddb-json",
+        }
+    }
+
+    /// What its rows are written with.
+    pub(super) fn of_records(self) -> Profile {
+        match self {
+            Self::Dms => Profile::Dms,
+            Self::Datalake => Profile::Datalake,
+            Self::Jsonl => Profile::Jsonl,
+            Self::DdbJson => Profile::DdbJson,
         }
     }
 }
@@ -42,9 +59,10 @@ impl FromStr for SequenceProfile {
             "dms" => Ok(Self::Dms),
             "datalake" => Ok(Self::Datalake),
             "jsonl" => Ok(Self::Jsonl),
+            "ddb-json" => Ok(Self::DdbJson),
             other => Err(Error::Usage {
                 what: format!("changes cannot be written for profile {other}"),
-                hint: Some("--profile dms, datalake or jsonl".to_owned()),
+                hint: Some("--profile dms, datalake, jsonl or ddb-json".to_owned()),
             }),
         }
     }
@@ -59,7 +77,11 @@ pub struct SequenceOptions {
     pub s3: S3Options,
     /// The profile; none for that of the extract.
     pub profile: Option<SequenceProfile>,
-    /// Folder of the change files of `dms` and `jsonl` in the output.
+    /// What items look like; none for what those of the extract do.
+    pub ddb_shape: Option<DdbShape>,
+    /// What their keys are made of, likewise.
+    pub ddb_keys: Option<DdbKeys>,
+    /// Folder of the change files of all profiles but `datalake` in the output.
     pub cdc_path: String,
     /// Where the touched rows are kept, on a local disk.
     pub state_dir: PathBuf,

@@ -130,6 +130,7 @@ impl Outbox {
             }
             SequenceProfile::Dms => "csv",
             SequenceProfile::Jsonl => "jsonl",
+            SequenceProfile::DdbJson => "json",
         };
         if self.files > 9_999_999_999 {
             return Err(Error::Refused {

@@ -19,10 +19,12 @@ use super::tables::Tables;
 use crate::changes::{CHANGES, Watermark, host_of_object, parse_change_object, watermark_object};
 use crate::error::{Error, Result};
 use crate::merge::TieBreak;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::output::manifest::{FORMAT_VERSION, Manifest, read_json, tool, write_json};
 use crate::output::names::{AGENTS, COMPLETE, RUN, SCHEMA};
 use crate::output::run::{RunInfo, fingerprint};
 use crate::output::state::{HandOff, HandOffProof, Phase, Status};
+use crate::output::{Profile, RecordOptions};
 use crate::progress::{
     Events, SequencedTable as TableStanding, SequencerStanding, Ticker, UnixMillis, clock, vitals,
 };
@@ -251,8 +253,13 @@ impl Running<'_> {
                 hint: Some("one --state-dir for each output".to_owned()),
             });
         }
-        let tables =
-            Tables::new(settings.profile, extracted.run.as_ref(), schema, state.tables()?)?;
+        let tables = Tables::new(
+            settings.profile,
+            settings.items()?,
+            extracted.run.as_ref(),
+            schema,
+            state.tables()?,
+        )?;
         let mut batcher = Batcher {
             store: self.store,
             settings: &settings,
@@ -463,8 +470,9 @@ impl Running<'_> {
             (None, None, Some(run)) => run.profile.parse()?,
             (None, None, None) => SequenceProfile::Dms,
         };
+        let items = self.items(profile, extracted)?;
         if let Some(existing) = existing {
-            return self.adopt(existing, profile, extracted);
+            return self.adopt(existing, profile, items, extracted);
         }
         if profile == SequenceProfile::Dms
             && (extracted.run.is_none() || extracted.schema.is_none())
@@ -486,6 +494,8 @@ impl Running<'_> {
             format_version: FORMAT_VERSION,
             tool: tool(),
             profile,
+            ddb_shape: items.map(|(shape, _)| shape.as_str().to_owned()),
+            ddb_keys: items.map(|(_, keys)| keys.as_str().to_owned()),
             cdc_path: self.options.cdc_path.clone(),
             flush_size: self.options.flush_size,
             tie_break: tie_break_text(rule).to_owned(),
@@ -498,15 +508,58 @@ impl Running<'_> {
             PutOutcome::Exists => {
                 let bytes = self.store.get(SETTINGS)?.unwrap_or_default();
                 let existing = read_json(&self.store.location(SETTINGS), &bytes)?;
-                self.adopt(existing, profile, extracted)
+                self.adopt(existing, profile, items, extracted)
             }
         }
+    }
+
+    /// Shape and keys of items: those asked for, or those of the extract's; where that was written for DMS, what DMS makes of it. None
+    /// for other profiles.
+    fn items(
+        &self,
+        profile: SequenceProfile,
+        extracted: &Extracted,
+    ) -> Result<Option<(DdbShape, DdbKeys)>> {
+        let (shape, keys) = (self.options.ddb_shape, self.options.ddb_keys);
+        if profile != SequenceProfile::DdbJson {
+            return match (shape, keys) {
+                (None, None) => Ok(None),
+                _ => Err(Error::Usage {
+                    what: "--ddb-shape and --ddb-keys are of profile ddb-json".to_owned(),
+                    hint: Some("--profile ddb-json".to_owned()),
+                }),
+            };
+        }
+        let Some(run) = &extracted.run else {
+            return Ok(Some((shape.unwrap_or_default(), keys.unwrap_or_default())));
+        };
+        let of_run = RecordOptions::of_run(run, profile.of_records())?;
+        if run.profile == Profile::DdbJson.as_str() {
+            let wanted = (shape.unwrap_or(of_run.ddb_shape), keys.unwrap_or(of_run.ddb_keys));
+            if wanted != (of_run.ddb_shape, of_run.ddb_keys) {
+                return Err(Error::Usage {
+                    what: format!(
+                        "the items of the extract have shape {} and keys {}: changes of another would not meet them",
+                        of_run.ddb_shape.as_str(),
+                        of_run.ddb_keys.as_str()
+                    ),
+                    hint: Some("leave --ddb-shape and --ddb-keys out".to_owned()),
+                });
+            }
+            return Ok(Some(wanted));
+        }
+        let default = match run.profile == Profile::Dms.as_str() {
+            true => DdbShape::Dms,
+            false => DdbShape::default(),
+        };
+        Ok(Some((shape.unwrap_or(default), keys.unwrap_or_default())))
     }
 
     fn adopt(
         &self,
         existing: SequenceSettings,
         profile: SequenceProfile,
+        items: Option<(DdbShape, DdbKeys)>,
         extracted: &Extracted,
     ) -> Result<SequenceSettings> {
         let mut differences = Vec::new();
@@ -516,6 +569,11 @@ impl Running<'_> {
             }
         };
         compare("the profile", existing.profile.as_str(), profile.as_str());
+        if let Some((shape, keys)) = items {
+            let there = |text: &Option<String>| text.clone().unwrap_or_default();
+            compare("--ddb-shape", &there(&existing.ddb_shape), shape.as_str());
+            compare("--ddb-keys", &there(&existing.ddb_keys), keys.as_str());
+        }
         compare("--cdc-path", &existing.cdc_path, &self.options.cdc_path);
         if let Some(rule) = self.options.tie_break {
             compare("the rule for ties", &existing.tie_break, tie_break_text(rule));

@@ -8,8 +8,9 @@ use super::definition::{Evolution, evolve};
 use super::options::SequenceProfile;
 use super::state::KeptTable;
 use crate::error::{Error, Result};
-use crate::output::RecordOptions;
+use crate::output::dynamodb::{DdbKeys, DdbShape};
 use crate::output::run::RunInfo;
+use crate::output::{OutputColumn, OutputKind, RecordFormat, RecordOptions};
 use crate::schema::{CompactKind, Schema, TableMetadata, parse_schema};
 
 /// A table.
@@ -83,22 +84,20 @@ impl TableEntry {
 }
 
 impl Tables {
-    /// The tables of an output: `run` and `schema` are those of its extract.
+    /// The tables of an output: `run` and `schema` are those of its extract; `items` are shape and keys of items, where the profile
+    /// has any.
     pub(super) fn new(
         profile: SequenceProfile,
+        items: Option<(DdbShape, DdbKeys)>,
         run: Option<&RunInfo>,
         schema: Option<Schema>,
         kept: Vec<(String, KeptTable)>,
     ) -> Result<Self> {
-        let record_profile = match profile {
-            SequenceProfile::Dms => crate::output::Profile::Dms,
-            SequenceProfile::Datalake => crate::output::Profile::Datalake,
-            SequenceProfile::Jsonl => crate::output::Profile::Jsonl,
+        let mut options = match run {
+            Some(run) => RecordOptions::of_run(run, profile.of_records())?,
+            None => RecordOptions::new(profile.of_records()),
         };
-        let options = match run {
-            Some(run) => RecordOptions::of_run(run, record_profile)?,
-            None => RecordOptions::new(record_profile),
-        };
+        (options.ddb_shape, options.ddb_keys) = items.unwrap_or_default();
         let selected = run.filter(|_| profile == SequenceProfile::Dms).map(|run| {
             let tables = run.options.get("tables").and_then(|tables| tables.as_array());
             let names = tables.into_iter().flatten().filter_map(|name| name.as_str());
@@ -214,6 +213,23 @@ impl Tables {
         effect
     }
 
+    /// True if items of the newer definition have other keys than those of the current one: where partitions without rows come to
+    /// be, these need keys that tables without them do not have.
+    fn items_have_other_keys(
+        &self,
+        current: &TableMetadata,
+        newer: &TableMetadata,
+    ) -> Result<bool, String> {
+        let keys = |table: &TableMetadata| {
+            let options = self.options.of_table(table, 0).map_err(|error| error.to_string())?;
+            let format = RecordFormat::new(table, &options).map_err(|error| error.to_string())?;
+            let is_key = |column: &&OutputColumn| column.kind == OutputKind::CompositeKey;
+            let names = format.columns().iter().filter(is_key).map(|column| column.name.clone());
+            Ok::<_, String>(names.collect::<Vec<_>>())
+        };
+        Ok(keys(current)? != keys(newer)?)
+    }
+
     fn apply(
         &self,
         entry: &mut TableEntry,
@@ -242,6 +258,16 @@ impl Tables {
                     "column {} was added, and the files of profile dms have a fixed number of columns",
                     added.join(", ")
                 ));
+                Ok(SchemaEffect::Stopped)
+            }
+            Evolution::Changed { table, .. }
+                if self.profile == SequenceProfile::DdbJson
+                    && self.items_have_other_keys(current, &table)? =>
+            {
+                entry.stop(
+                    "its static columns were added or dropped, and its items have other keys from then on"
+                        .to_owned(),
+                );
                 Ok(SchemaEffect::Stopped)
             }
             Evolution::Changed { table, .. } => {
@@ -302,7 +328,7 @@ mod tests {
 
     fn tables(profile: SequenceProfile) -> Tables {
         let schema = parse_schema(OLD, None).unwrap();
-        Tables::new(profile, Some(&run()), Some(schema), Vec::new()).unwrap()
+        Tables::new(profile, None, Some(&run()), Some(schema), Vec::new()).unwrap()
     }
 
     #[test]
@@ -324,11 +350,28 @@ mod tests {
             // And it is the same when it is read again.
             let kept = wide.take_dirty();
             let schema = parse_schema(OLD, None).unwrap();
-            let mut again = Tables::new(profile, Some(&run()), Some(schema), kept.clone()).unwrap();
+            let mut again =
+                Tables::new(profile, None, Some(&run()), Some(schema), kept.clone()).unwrap();
             assert_eq!(again.entry("ks", "t").kept, kept[0].1);
             assert_eq!(again.entry("ks", "t").table, wide.entry("ks", "t").table);
             assert!(again.take_dirty().is_empty());
         }
+    }
+
+    #[test]
+    fn items_whose_keys_would_be_others_stop_their_table() {
+        let old = "CREATE TABLE ks.t (k int, c int, v int, PRIMARY KEY (k, c));";
+        let new = "CREATE TABLE ks.t (k int, c int, s int STATIC, v int, PRIMARY KEY (k, c));";
+        let of = |shape, cql: &str, then: &str| {
+            let schema = parse_schema(cql, None).unwrap();
+            let profile = SequenceProfile::DdbJson;
+            let items = Some((shape, DdbKeys::Auto));
+            let mut tables = Tables::new(profile, items, None, Some(schema), Vec::new()).unwrap();
+            tables.apply_record("ks", "t", then)
+        };
+        assert_eq!(of(DdbShape::Native, old, new), Ok(SchemaEffect::Stopped));
+        assert_eq!(of(DdbShape::Native, OLD, NEW), Ok(SchemaEffect::Changed));
+        assert_eq!(of(DdbShape::Dms, OLD, NEW), Ok(SchemaEffect::Changed));
     }
 
     #[test]

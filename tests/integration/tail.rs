@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::corpora::{Tally, answer, compare_rows, extracted, lines, same};
+use crate::dms_contract::{check_change_times, check_changed_output, check_import};
 use crate::support::{Json, cassport, copy_tree, on_a_small_disk, repository, run, stderr, tree};
 
 /// 3.11 has whole segments in `cdc_raw`, and a commit log beside it; 4.1 has segments with their indexes.
@@ -184,6 +185,124 @@ fn changes_over_an_extract_are_what_cassandra_would_answer() {
         assert_eq!(left("cdc_raw"), 0);
         let there = place.corpus.join("commitlog");
         assert!(!there.exists() || left("commitlog") == tree(&there).len());
+    }
+}
+
+impl Place {
+    /// An extract for `profile`, and over it what the sequencer makes of the changes; names of the tables that it stopped.
+    fn change_files(&self, output: &str, profile: &str, more: &[&str]) -> Vec<String> {
+        let clock = self.clock();
+        let mut extract = cassport(["extract", "-q", "--profile", profile, "--now", &clock]);
+        extract.args(more).arg("--data-dir").arg(self.path("data"));
+        extract.arg("--output").arg(self.path(output));
+        let code = extract.output().unwrap().status.code();
+        assert!(matches!(code, Some(0 | 1)), "{code:?}");
+        run(self.tail_keeping(output), 0);
+        let mut sequence =
+            cassport(["sequence", "--once", "--now", &clock, "--flush-size", "2KiB"]);
+        sequence.arg("--output").arg(self.path(output));
+        sequence.arg("--state-dir").arg(self.path(&format!("{output}-sequence")));
+        let done = sequence.output().unwrap();
+        let said = stderr(&done);
+        assert!(matches!(done.status.code(), Some(0 | 1)), "{said}");
+        let stopped = said.lines().filter_map(|line| line.trim().split_once(" is stopped:"));
+        stopped.map(|(table, _)| table.to_owned()).collect()
+    }
+
+    /// The same tables at their end, as an extract with the commit log laid over the SSTables has them.
+    fn end(&self, output: &str, profile: &str, more: &[&str]) {
+        let mut extract = cassport(["extract", "-q", "--profile", profile, "--now", &self.clock()]);
+        extract.args(more).arg("--data-dir").arg(self.path("data"));
+        extract.arg("--commitlog-dir").arg(self.path("cdc_raw"));
+        extract.arg("--output").arg(self.path(output));
+        let code = extract.output().unwrap().status.code();
+        assert!(matches!(code, Some(0 | 1)), "{code:?}");
+    }
+}
+
+#[test]
+fn change_files_keep_the_contract_of_dms_and_lead_to_the_rows_of_the_end() {
+    let place = Place::new("4.1-cdc");
+    let stopped = place.change_files("out", "dms", &[]);
+    place.end("end", "dms", &[]);
+    let files = tree(&place.path("out").join("cdc-changes"));
+    assert!(files.len() > 3, "{:?}", files.keys());
+    let mut found = check_changed_output(&place.path("out"), Some(&place.path("end")));
+    // The least double is none of DynamoDB's numbers, which DMS says of the row.
+    found.retain(|v| !(v.rule == 19 && v.what.ends_with("is no number of DynamoDB")));
+    found.retain(|v| v.rule != 22 || !stopped.iter().any(|table| v.what.starts_with(table)));
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(stopped.len() < 3, "{stopped:?}");
+}
+
+#[test]
+fn change_files_of_a_datalake_say_times_that_do_not_go_back() {
+    for corpus in CORPORA {
+        let place = Place::new(corpus);
+        place.change_files("out", "datalake", &[]);
+        let found = check_change_times(&place.path("out"));
+        assert!(found.is_empty(), "{corpus}: {found:#?}");
+    }
+}
+
+/// Items of a table by their key.
+fn items(
+    files: &BTreeMap<String, Vec<u8>>,
+    folder: &str,
+    keys: &[String],
+) -> BTreeMap<String, String> {
+    let mut items = BTreeMap::new();
+    for (_, bytes) in files.iter().filter(|(name, _)| name.starts_with(folder)) {
+        for line in std::str::from_utf8(bytes).unwrap().split_terminator('\n') {
+            let item: serde_json::Value = serde_json::from_str(line).unwrap();
+            items.insert(item_key(&item["Item"], keys), item["Item"].to_string());
+        }
+    }
+    items
+}
+
+fn item_key(item: &serde_json::Value, keys: &[String]) -> String {
+    keys.iter().map(|key| format!("{key}={};", item[key])).collect()
+}
+
+#[test]
+fn write_requests_lead_from_the_items_of_the_extract_to_those_of_the_end() {
+    for (shape, keys) in [("native", "auto"), ("dms", "auto"), ("native", "composite")] {
+        let place = Place::new("4.1-cdc");
+        let more = ["--ddb-shape", shape, "--ddb-keys", keys];
+        let stopped = place.change_files("out", "ddb-json", &more);
+        place.end("end", "ddb-json", &more);
+        let found = check_import(&place.path("out"));
+        assert!(found.is_empty(), "{shape}: {found:#?}");
+        let (files, end) = (tree(&place.path("out")), tree(&place.path("end")));
+        let mut compared = 0;
+        for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".import-table.json")) {
+            let request: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            let creation = &request["TableCreationParameters"];
+            let schema = creation["KeySchema"].as_array().unwrap().iter();
+            let keys: Vec<String> =
+                schema.map(|key| key["AttributeName"].as_str().unwrap().to_owned()).collect();
+            let folder = request["S3BucketSource"]["S3KeyPrefix"].as_str().unwrap();
+            let table = creation["TableName"].as_str().unwrap();
+            if stopped.iter().any(|name| name == table) {
+                continue;
+            }
+            let mut rows = items(&files, folder, &keys);
+            for (_, bytes) in files.iter().filter(|(name, _)| name.starts_with("cdc-changes/")) {
+                for line in std::str::from_utf8(bytes).unwrap().split_terminator('\n') {
+                    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                    let (put, delete) = (&line["Put"], &line["Delete"]);
+                    if put["TableName"] == table {
+                        rows.insert(item_key(&put["Item"], &keys), put["Item"].to_string());
+                        compared += 1;
+                    } else if delete["TableName"] == table {
+                        rows.remove(&item_key(&delete["Key"], &keys));
+                    }
+                }
+            }
+            assert_eq!(rows, items(&end, folder, &keys), "{shape}: {name}");
+        }
+        assert!(compared > 20, "{shape}: {compared} puts");
     }
 }
 

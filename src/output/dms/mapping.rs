@@ -213,20 +213,25 @@ fn parameters(table: &DmsTable, warnings: &mut Vec<String>) -> Result<Parameters
     })
 }
 
-/// `keyspace.table`, with what DynamoDB does not allow in a name replaced; that is said in a warning.
+/// The name of a DynamoDB table: `keyspace.table`, with what is not allowed in a name replaced.
+pub(crate) fn table_name(keyspace: &str, table: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    format!("{keyspace}.{table}")
+        .chars()
+        .map(|c| if allowed(c) { c } else { '_' })
+        // All are ASCII now; room is left for a number behind the name.
+        .take(TABLE_NAME.end() - 8)
+        .collect()
+}
+
+/// [`table_name()`], which is another one for each table; where it is not that of Cassandra a warning says so.
 pub(in crate::output) fn legal_table_name(
     table: &DmsTable,
     targets: &mut BTreeSet<String>,
     warnings: &mut Vec<String>,
 ) -> String {
     let wanted = format!("{}.{}", table.keyspace, table.table);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let legal: String = wanted
-        .chars()
-        .map(|c| if allowed(c) { c } else { '_' })
-        // All are ASCII now; room is left for a number behind the name.
-        .take(TABLE_NAME.end() - 8)
-        .collect();
+    let legal = table_name(&table.keyspace, &table.table);
     let mut name = legal.clone();
     let mut number = 2;
     while !targets.insert(name.clone()) {

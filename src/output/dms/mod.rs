@@ -13,6 +13,7 @@ mod types;
 
 pub use definition::{MAX_DEFINITION_BYTES, write_dms_files};
 pub(in crate::output) use mapping::legal_table_name;
+pub(crate) use mapping::table_name;
 pub use mapping::{AttributeType, DmsAttribute};
 pub use reserved::{RESERVED_WORDS, is_reserved};
 pub use types::{

@@ -230,6 +230,41 @@ fn shape_dms_has_the_attributes_that_dms_makes() {
 }
 
 #[test]
+fn rows_that_are_deleted_have_their_key_and_nothing_else() {
+    let table = |statics: &[(&str, CqlType)]| {
+        table(&[("pk", CqlType::Int)], &[("ck", CqlType::Int)], statics, &[("v", CqlType::Text)])
+    };
+    let keys = |table: &TableMetadata, shape, without_rows: bool| {
+        let mut options = FormatOptions::new(Profile::DdbJson, 0);
+        options.ddb_shape = shape;
+        let format = Arc::new(RecordFormat::new(table, &options).unwrap());
+        let mut writer = RecordWriter::of_deletes(format);
+        writer.start_partition(&[0, 0, 0, 5]).unwrap();
+        let row = Built::default().clustering(&[0, 0, 0, 10]).cell(table, "v", b"x");
+        writer.write_row(row.view()).unwrap();
+        if without_rows {
+            writer.write_key_only().unwrap();
+        }
+        lines(&writer)
+    };
+    assert_eq!(
+        keys(&table(&[]), DdbShape::Native, false),
+        "{\"Key\":{\"pk\":{\"N\":\"5\"},\"ck\":{\"N\":\"10\"}}}\n"
+    );
+    assert_eq!(
+        keys(&table(&[("s", CqlType::Int)]), DdbShape::Native, true),
+        concat!(
+            "{\"Key\":{\"cp_pk\":{\"S\":\"5\"},\"cp_sk\":{\"S\":\"8000000A\"}}}\n",
+            "{\"Key\":{\"cp_pk\":{\"S\":\"5\"},\"cp_sk\":{\"S\":\"%53%54\"}}}\n"
+        )
+    );
+    assert_eq!(
+        keys(&table(&[]), DdbShape::Dms, false),
+        "{\"Key\":{\"pk\":{\"S\":\"5\"},\"cp_sk\":{\"S\":\"8000000A\"}}}\n"
+    );
+}
+
+#[test]
 fn import_requests_name_the_keys_with_their_types() {
     let column = |name: &str, cql_type: &str, kind| ManifestColumn {
         name: name.into(),

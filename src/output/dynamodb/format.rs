@@ -109,6 +109,11 @@ impl ItemFormat {
         self.target.columns().to_vec()
     }
 
+    /// True if the attribute of `field` belongs to the key of items.
+    pub(super) fn is_key(&self, field: &Field) -> bool {
+        self.attributes.get(field.index).is_some_and(|attribute| attribute.key != KeyRole::None)
+    }
+
     pub(super) fn attribute(
         &self,
         field: &Field,

@@ -40,6 +40,8 @@ impl Repeated {
 /// Writes items; one per worker, reused.
 #[derive(Debug, Default)]
 pub(in crate::output) struct ItemWriter {
+    /// Keys are written, and nothing else.
+    pub(in crate::output) keys_only: bool,
     out: TextBuffer,
     /// Where the items end that are not to be taken back.
     committed: usize,
@@ -255,7 +257,9 @@ impl ItemWriter {
             size: 0,
         };
         for (field, component) in format.target.partition.iter().zip(components) {
-            attributes.value(field, Piece::new(component))?;
+            if !self.keys_only || format.is_key(field) {
+                attributes.value(field, Piece::new(component))?;
+            }
         }
         self.key.size = attributes.size;
         let composite =
@@ -298,7 +302,7 @@ impl ItemWriter {
     ) -> Result<(), Refused> {
         self.statics.clear();
         self.static_facts.clear();
-        let Some(RowView { row, data }) = row else { return Ok(()) };
+        let Some(RowView { row, data }) = row.filter(|_| !self.keys_only) else { return Ok(()) };
         let target = &format.target;
         let mut attributes = Attributes {
             format,
@@ -342,7 +346,7 @@ impl ItemWriter {
         record: &TypedRecord<'_>,
     ) -> Result<(), Refused> {
         let target = &format.target;
-        self.out.slice(b"{\"Item\":{");
+        self.out.slice(if self.keys_only { b"{\"Key\":{" } else { b"{\"Item\":{" });
         let start = self.out.len();
         self.out.slice(self.key.text.written());
         let mut attributes = Attributes {
@@ -361,24 +365,27 @@ impl ItemWriter {
                     Source::Clustering(i) => row.clustering.get(i).copied(),
                     _ => entry.map(|cell| ClusteringValue::Value(cell.path)),
                 };
-                if let Some(ClusteringValue::Value(span)) = value {
+                if let Some(ClusteringValue::Value(span)) = value
+                    && (!self.keys_only || format.is_key(field))
+                {
                     attributes.value(field, piece_of(span, data))?;
                 }
             }
         }
         attributes.encoder.out.slice(self.statics.text.written());
-        for field in &target.regulars {
+        let others = !self.keys_only;
+        for field in target.regulars.iter().filter(|_| others) {
             let (cells, data) = record.regular(field.source);
             attributes.cells(field, cells, data)?;
         }
         attributes.encoder.out.slice(self.static_facts.text.written());
-        for field in &target.regular_facts {
+        for field in target.regular_facts.iter().filter(|_| others) {
             if let Source::RegularFact(fact, _) = field.source {
                 let (cells, data) = record.regular(field.source);
                 attributes.facts(field, &Facts::of(field, fact, &target.times, cells, data))?;
             }
         }
-        for field in &target.row_facts {
+        for field in target.row_facts.iter().filter(|_| others) {
             if let Some(value) = record.row_fact(&target.times, field.source) {
                 attributes.integer(field, value)?;
             }

@@ -37,8 +37,10 @@ pub(super) fn check(key: &str, parts: &[Part<'_>], ordered: bool) -> Result<(), 
             ("smallint", true) => shifted(value, 16)?,
             ("int", true) => shifted(value, 32)?,
             ("bigint", true) => shifted(value, 64)?,
-            ("boolean", true) => (if value == "true" { "1" } else { "0" }).to_owned(),
-            ("timeuuid", true) => {
+            ("boolean", true) if !value.is_empty() => {
+                (if value == "true" { "1" } else { "0" }).to_owned()
+            }
+            ("timeuuid", true) if !value.is_empty() => {
                 let uuid = piece.split_once('~').map(|(_, uuid)| uuid);
                 uuid.filter(|uuid| *uuid == value).map(|_| piece.clone()).unwrap_or_default()
             }

@@ -61,13 +61,13 @@ pub(super) fn check_table(
 
 /// What is known of a table's records so far.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     keys: BTreeSet<Vec<String>>,
     null_tokens: u64,
     large_items: u64,
 }
 
-fn check_record(
+pub(super) fn check_record(
     findings: &mut Findings,
     object: &str,
     table: &TableDefinition,
@@ -135,7 +135,7 @@ fn check_record(
 }
 
 /// At most 38 significant digits, between 1E-130 and 9.99E+125.
-fn is_dynamodb_number(text: &str) -> bool {
+pub(super) fn is_dynamodb_number(text: &str) -> bool {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (Some((whole, fraction)), Ok(exponent)) =
         (fields::decimal(mantissa), exponent.parse::<i64>())

@@ -8,7 +8,10 @@ use cassport::progress::NoEvents;
 use cassport::store::LocalStore;
 use serde_json::{Value, json};
 
-use super::{Violation, check_output};
+use super::{
+    Violation, check_change_times, check_changed_output, check_import, check_output,
+    check_row_counts,
+};
 
 const EVENTS_0: &str = r#"a#b,2026-11-21,10,hello,"{""a"":""1"",""b"":""x,y""}",a%23b#2026-11-21,800000000000000A
 x,2026-11-22,-1,"\N",\N,x#2026-11-22,7FFFFFFFFFFFFFFF
@@ -551,4 +554,210 @@ fn rule_19_items_and_keys_are_what_dynamodb_takes() {
         sample.replace(EVENTS_FILE, "hello", &"x".repeat(409_600));
     });
     broken(19, |sample| sample.replace(T_FILE, "1.5e100", "1.5e300"));
+}
+
+const CHANGES: &str = "cdc-changes/CDC0000000001.csv";
+const MORE_CHANGES: &str = "cdc-changes/CDC0000000002.csv";
+
+impl Sample {
+    /// The good sample with change files behind it.
+    fn changed() -> Self {
+        let sample = Self::good();
+        let none = ",\\N".repeat(11);
+        sample.write(CHANGES, format!("INSERT,t,ks,3{none}\nDELETE,t,ks,2{none}\n"));
+        let events = EVENTS_1.split_once('\n').unwrap().0;
+        sample.write(MORE_CHANGES, format!("U,events,ks,{events}\nUPDATE,t,ks,1{none}\n"));
+        sample
+    }
+}
+
+/// Breaks the sample with change files.
+#[track_caller]
+fn broken_change(rule: u8, change: impl FnOnce(&Sample)) -> Vec<Violation> {
+    let sample = Sample::changed();
+    change(&sample);
+    if rule != 2 {
+        // Files come one after the other, whichever was written last.
+        for name in [MORE_CHANGES, "cdc-changes/CDC0000000003.csv"] {
+            if let Ok(text) = std::fs::read(sample.path(name)) {
+                sample.write(name, text);
+            }
+        }
+    }
+    let found = sample.check();
+    assert!(!found.is_empty(), "nothing found");
+    assert!(found.iter().all(|violation| violation.rule == rule), "{}", shown(&found));
+    found
+}
+
+#[test]
+fn the_changed_sample_keeps_all_rules() {
+    let found = Sample::changed().check();
+    assert!(found.is_empty(), "{}", shown(&found));
+}
+
+#[test]
+fn rule_2_change_files_have_numbers_in_the_order_of_their_times() {
+    for name in ["CDC00003.csv", "CDC0000000003.csv.gz", "CDC000000000A.csv", "LOAD00000001.csv"] {
+        let line = format!("DELETE,t,ks,2{}\n", ",\\N".repeat(11));
+        broken_change(2, |sample| sample.write(&format!("cdc-changes/{name}"), line));
+    }
+    let found = broken_change(2, |sample| {
+        let first = std::fs::File::options().append(true).open(sample.path(CHANGES)).unwrap();
+        let written = first.metadata().unwrap().modified().unwrap();
+        let later = written + std::time::Duration::from_secs(60);
+        first.set_modified(later).unwrap();
+    });
+    assert_eq!(found[0].object, MORE_CHANGES);
+}
+
+#[test]
+fn rules_4_to_10_hold_for_changes_too() {
+    broken_change(4, |sample| sample.write("cdc-changes/CDC0000000003.csv", ""));
+    broken_change(5, |sample| sample.replace(CHANGES, "INSERT,", "INS\"ERT,"));
+    broken_change(7, |sample| sample.replace(CHANGES, "t,ks,3", "t,ks,x"));
+    broken_change(8, |sample| sample.replace(CHANGES, "t,ks,3", "t,ks,\\N"));
+    broken_change(10, |sample| sample.replace(CHANGES, "INSERT,", "\"INSERT\","));
+}
+
+#[test]
+fn rule_6_changes_have_an_operation_a_table_and_all_fields() {
+    for (from, to) in [
+        ("INSERT,", "UPSERT,"),
+        ("INSERT,", ""),
+        ("INSERT,t,", "INSERT,none,"),
+        ("INSERT,t,ks", "INSERT,ks,t"),
+        ("INSERT,t,ks,3,", "INSERT,t,ks,3,\\N,"),
+    ] {
+        let found = broken_change(6, |sample| sample.replace(CHANGES, from, to));
+        assert_eq!((found[0].object.as_str(), found[0].line), (CHANGES, 1));
+    }
+}
+
+#[test]
+fn rule_22_load_and_changes_lead_to_the_end() {
+    let (sample, end) = (Sample::changed(), Sample::good());
+    let none = ",\\N".repeat(11);
+    let rows = format!("1{none}\n3{none}\n");
+    end.write(T_FILE, &rows);
+    let against = || check_changed_output(sample.directory.path(), Some(end.directory.path()));
+    assert_eq!(shown(&against()), "");
+    for (rows, key) in [
+        (format!("1{none}\n"), "3"),
+        (format!("1{none}\n2{none}\n3{none}\n"), "2"),
+        (format!("1,12.50{}\n3{none}\n", ",\\N".repeat(10)), "1"),
+    ] {
+        end.write(T_FILE, rows);
+        let found = against();
+        assert_eq!((found.len(), found[0].rule), (1, 22), "{}", shown(&found));
+        assert!(found[0].what.contains(&format!("Some(\\\"{key}\\\")")), "{}", shown(&found));
+    }
+}
+
+#[test]
+fn rule_21_there_are_as_many_rows_as_live() {
+    let sample = Sample::good();
+    let counts = |t| [("ks.events".to_owned(), 4), ("ks.t".to_owned(), t)].into();
+    assert!(check_row_counts(sample.directory.path(), &counts(2)).is_empty());
+    let found = check_row_counts(sample.directory.path(), &counts(3));
+    assert_eq!((found.len(), found[0].rule), (1, 21), "{}", shown(&found));
+    let report = json!({"tables": [{"keyspace": "ks", "table": "t", "rowsQuarantined": 1}]});
+    sample.write("_cassport/agents/000/report.json", report.to_string());
+    assert!(check_row_counts(sample.directory.path(), &counts(3)).is_empty());
+}
+
+#[test]
+fn rule_23_times_of_a_row_do_not_go_back() {
+    let sample = Sample::good();
+    let file = |n: u32| format!("ks/t/20261121-10000000{n}.csv");
+    let line =
+        |op: &str, micros: u32, key: u32| format!("{op},2026-11-21 10:00:00.{micros:06},{key}\n");
+    std::fs::remove_dir_all(sample.path("ks")).unwrap();
+    sample.write(&file(1), format!("Op,cp_ts,pk\n{}{}", line("I", 7, 1), line("I", 3, 2)));
+    sample.write(&file(2), format!("Op,cp_ts,pk\n{}", line("D", 7, 1)));
+    assert!(check_change_times(sample.directory.path()).is_empty());
+    sample.write(&file(2), format!("Op,cp_ts,pk\n{}{}", line("U", 3, 2), line("U", 6, 1)));
+    let found = check_change_times(sample.directory.path());
+    assert_eq!((found.len(), found[0].rule, found[0].line), (1, 23, 3), "{}", shown(&found));
+    sample.write(&file(2), "Op,pk\nD,1\n");
+    assert_eq!(check_change_times(sample.directory.path())[0].rule, 23);
+}
+
+/// Items with their import request, and write requests behind them.
+fn items() -> Sample {
+    let sample = Sample { directory: tempfile::tempdir().unwrap() };
+    let attribute = |name: &str, kind: &str| json!({"AttributeName": name, "AttributeType": kind});
+    let request = json!({
+        "S3BucketSource": {"S3Bucket": "b", "S3KeyPrefix": "ks/t/"}, "InputFormat": "DYNAMODB_JSON",
+        "InputCompressionType": "NONE", "TableCreationParameters": {"TableName": "ks.t",
+            "AttributeDefinitions": [attribute("k", "S"), attribute("c", "N")],
+            "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}, {"AttributeName": "c", "KeyType": "RANGE"}],
+            "BillingMode": "PAY_PER_REQUEST"}
+    });
+    sample.write("_cassport/ks.t.import-table.json", request.to_string());
+    sample.write(
+        "ks/t/LOAD00000001.json",
+        r#"{"Item":{"k":{"S":"a"},"c":{"N":"1"},"s":{"SS":["x","y"]},"m":{"M":{"l":{"L":[{"B":"AA=="}]}}}}}
+{"Item":{"k":{"S":"a"},"c":{"N":"2"}}}
+"#,
+    );
+    sample.write(
+        "cdc-changes/CDC0000000001.json",
+        r#"{"Put":{"TableName":"ks.t","Item":{"k":{"S":"b"},"c":{"N":"1"}}}}
+{"Delete":{"TableName":"ks.t","Key":{"k":{"S":"a"},"c":{"N":"2"}}}}
+"#,
+    );
+    assert_eq!(shown(&check_import(sample.directory.path())), "");
+    sample
+}
+
+#[test]
+fn rules_19_and_20_items_are_what_an_import_takes() {
+    let load = "ks/t/LOAD00000001.json";
+    for (rule, from, to) in [
+        (20, r#""c":{"N":"2"}"#, r#""c":{"S":"2"}"#),
+        (20, r#""c":{"N":"2"}"#, r#""d":{"N":"2"}"#),
+        (20, r#""k":{"S":"a"},"c":{"N":"2"}"#, r#""k":{"S":""},"c":{"N":"2"}"#),
+        (20, "{\"Item\":{\"k\":{\"S\":\"a\"},\"c\":{\"N\":\"2\"}}}", "[]"),
+        (20, "}}}\n{", "}}}{"),
+        (19, r#"["x","y"]"#, r#"["x","x"]"#),
+        (19, r#"["x","y"]"#, "[]"),
+        (19, r#"{"B":"AA=="}"#, r#"{"B":1}"#),
+        (11, r#""c":{"N":"2"}"#, r#""c":{"N":"1"}"#),
+    ] {
+        let sample = items();
+        sample.replace(load, from, to);
+        let found = check_import(sample.directory.path());
+        assert!(
+            !found.is_empty() && found.iter().all(|v| v.rule == rule),
+            "{to}: {}",
+            shown(&found)
+        );
+    }
+    for (name, text) in [("ks/t/_SUCCESS", ""), ("ks/t/LOAD00000002.json.gz", "x")] {
+        let sample = items();
+        sample.write(name, text);
+        assert_eq!(check_import(sample.directory.path())[0].rule, 20, "{name}");
+    }
+    let sample = items();
+    sample.edit("_cassport/ks.t.import-table.json", |r| r["InputCompressionType"] = "GZIP".into());
+    assert_eq!(check_import(sample.directory.path())[0].rule, 20);
+}
+
+#[test]
+fn rules_2_and_6_write_requests_are_of_tables_and_keys_that_there_are() {
+    let changes = "cdc-changes/CDC0000000001.json";
+    for (from, to) in [
+        ("{\"Delete\"", "{\"Remove\""),
+        ("\"Put\":{\"TableName\":\"ks.t\"", "\"Put\":{\"TableName\":\"ks.u\""),
+        ("\"c\":{\"N\":\"2\"}", "\"c\":{\"N\":\"2\"},\"v\":{\"N\":\"2\"}"),
+    ] {
+        let sample = items();
+        sample.replace(changes, from, to);
+        let found = check_import(sample.directory.path());
+        assert_eq!((found.len(), found[0].rule), (1, 6), "{to}: {}", shown(&found));
+    }
+    let sample = items();
+    sample.write("cdc-changes/CDC1.json", "");
+    assert_eq!(check_import(sample.directory.path())[0].rule, 2);
 }
