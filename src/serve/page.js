@@ -68,9 +68,11 @@ function remember(now) {
   history.push({ at, read, rows, readRate: rate(read, before && before.read), rowRate: rate(rows, before && before.rows), lag: lags.length ? Math.max(...lags) : null });
   if (history.length > POINTS) history.shift();
 }
-function lately(of) {
-  const points = history.slice(-5).map(of).filter(value => value !== null);
-  return points.length ? sum(points, value => value) / points.length : null;
+/* Over the last looks together: single ones may lie close to each other. */
+function lately(what) {
+  const points = history.slice(-5), first = points[0], last = points[points.length - 1];
+  const seconds = last ? last.at - first.at : 0;
+  return seconds > 0 && last[what] >= first[what] ? (last[what] - first[what]) / seconds : null;
 }
 const perSecond = (value, unit) => value === null ? "–" : unit(value) + "/s";
 
@@ -85,8 +87,8 @@ function extractPart(now) {
   return [
     el("section", { class: "card" }, el("div", { class: "whole" }, el("strong", {}, percent.toFixed(percent < 99.95 ? 1 : 0) + " %"), el("span", {}, left)), bar(percent, percent >= 100 ? "good" : "", true)),
     el("section", { class: "tiles" },
-      tile("Rows written", count(rows), perSecond(lately(p => p.rowRate), count), { graph: spark(p => p.rowRate) }),
-      tile("Read", perSecond(lately(p => p.readRate), bytes), bytes(sum(tables, t => t.bytesRead)) + " of " + bytes(planned), { graph: spark(p => p.readRate) }),
+      tile("Rows written", count(rows), perSecond(lately("rows"), count), { graph: spark(p => p.rowRate) }),
+      tile("Read", perSecond(lately("read"), bytes), bytes(sum(tables, t => t.bytesRead)) + " of " + bytes(planned), { graph: spark(p => p.readRate) }),
       tile("Tables done", done + " of " + tables.length, bytes(sum(tables, t => t.bytesWritten)) + " of records"),
       tile("Not written", count(refused), damages ? damages + (damages === 1 ? " damage or error" : " damages or errors") : refused ? "rows refused; no damage" : "nothing refused or damaged", { tone: refused || damages ? "bad" : "" })),
   ];
@@ -115,7 +117,7 @@ function tailPart(now) {
   const lag = lags.length ? Math.max(...lags) : null, lost = sum(now.streams, s => s.lost);
   const tiles = [
     tile(one ? "Behind" : "Farthest behind", lag === null ? "unknown" : span(lag), lag === null ? "nothing to judge it by yet" : "everything older is shipped", { tone: lag > 300 ? "bad" : lag > 60 ? "warn" : "", graph: spark(p => p.lag) }),
-    tile("Records shipped", count(sum(now.streams, s => s.records)), perSecond(lately(p => p.rowRate), count), { graph: spark(p => p.rowRate) }),
+    tile("Records shipped", count(sum(now.streams, s => s.records)), perSecond(lately("rows"), count), { graph: spark(p => p.rowRate) }),
   ];
   if (now.cdcSpace) {
     const { bytesUsed, bytesLimit } = now.cdcSpace, part = bytesLimit ? bytesUsed / bytesLimit * 100 : 100;
@@ -140,7 +142,7 @@ function sequencePart(now) {
   if (!s) return [];
   const stopped = s.tables.filter(t => t.stopped).length, held = sum(s.tables, t => t.held), refused = sum(s.tables, t => t.refused);
   const parts = [el("section", { class: "tiles" },
-    tile("Rows sequenced", count(s.rows), s.heldBack ? "held back" : perSecond(lately(p => p.rowRate), count), { graph: spark(p => p.rowRate) }),
+    tile("Rows sequenced", count(s.rows), s.heldBack ? "held back" : perSecond(lately("rows"), count), { graph: spark(p => p.rowRate) }),
     tile("Change files", count(s.files), bytes(s.bytesWritten) + " by this process"),
     tile("Behind", s.lagSeconds === null ? "unknown" : span(s.lagSeconds), s.objectsPending + " objects to read", { tone: s.lagSeconds > 300 ? "warn" : "" }),
     tile("Not written", count(held + refused), stopped ? stopped + (stopped === 1 ? " table stopped" : " tables stopped") : "records held or refused", { tone: stopped || refused || held ? "bad" : "" }))];

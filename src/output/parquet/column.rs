@@ -375,60 +375,14 @@ impl ColumnBuffer {
         Ok(())
     }
 
-    /// An empty one with room for as much as `full` holds: growing step by step copies everything twice.
-    fn as_large_as(node: &Node, full: &Self) -> Self {
-        fn room<T>(of: &[T]) -> Vec<T> {
-            Vec::with_capacity(of.len())
-        }
-        fn ends_of(of: &[i32]) -> Vec<i32> {
-            let mut ends = room(of);
-            ends.push(0);
-            ends
-        }
-        let boxed = |child: &Child, full: &Self| Box::new(Self::as_large_as(&child.node, full));
-        let values = match (node, &full.values) {
-            (_, Values::Boolean(of)) => Values::Boolean(room(of)),
-            (_, Values::I8(of)) => Values::I8(room(of)),
-            (_, Values::I16(of)) => Values::I16(room(of)),
-            (_, Values::I32(of)) => Values::I32(room(of)),
-            (_, Values::I64(of)) => Values::I64(room(of)),
-            (_, Values::I128(of)) => Values::I128(room(of)),
-            (_, Values::F32(of)) => Values::F32(room(of)),
-            (_, Values::F64(of)) => Values::F64(room(of)),
-            (_, Values::Bytes { ends, data }) => {
-                Values::Bytes { ends: ends_of(ends), data: room(data) }
-            }
-            (Node::List(element), Values::List { ends, elements }) => {
-                Values::List { ends: ends_of(ends), elements: boxed(element, elements) }
-            }
-            (Node::Map(key, value), Values::Map { ends, keys, values }) => Values::Map {
-                ends: ends_of(ends),
-                keys: boxed(key, keys),
-                values: boxed(value, values),
-            },
-            (Node::Struct(of), Values::Struct(fields)) => Values::Struct(
-                of.iter()
-                    .zip(fields)
-                    .map(|((_, child), field)| Self::as_large_as(&child.node, field))
-                    .collect(),
-            ),
-            _ => return Self::new(node),
-        };
-        Self { valid: room(&full.valid), values }
-    }
-
     /// Takes all values out as an array.
     pub(super) fn take(&mut self, node: &Node) -> Result<ArrayRef, ArrowError> {
-        // The vectors begin anew: the old ones are the array's.
-        let begun = Self::as_large_as(node, self);
-        std::mem::replace(self, begun).into_array(node)
-    }
-
-    fn into_array(self, node: &Node) -> Result<ArrayRef, ArrowError> {
-        let Self { valid, values } = self;
+        let valid = std::mem::take(&mut self.valid);
         let len = valid.len();
         let nulls = valid.contains(&false).then(|| NullBuffer::from(valid));
-        Ok(match (node, values) {
+        // The vectors begin anew: the old ones are the array's.
+        let begun = Self::new(node);
+        Ok(match (node, std::mem::replace(&mut self.values, begun.values)) {
             (_, Values::Boolean(values)) => {
                 Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls))
             }
@@ -454,22 +408,22 @@ impl ColumnBuffer {
             (_, Values::Bytes { ends, data }) => {
                 Arc::new(StringArray::try_new(offsets(ends), Buffer::from_vec(data), nulls)?)
             }
-            (Node::List(element), Values::List { ends, elements }) => {
+            (Node::List(element), Values::List { ends, mut elements }) => {
                 let field = Arc::new(element_field(element));
-                let values = elements.into_array(&element.node)?;
+                let values = elements.take(&element.node)?;
                 Arc::new(ListArray::try_new(field, offsets(ends), values, nulls)?)
             }
-            (Node::Map(key, value), Values::Map { ends, keys, values }) => {
-                let arrays = vec![keys.into_array(&key.node)?, values.into_array(&value.node)?];
+            (Node::Map(key, value), Values::Map { ends, mut keys, mut values }) => {
+                let arrays = vec![keys.take(&key.node)?, values.take(&value.node)?];
                 let entries = StructArray::try_new(entry_fields(key, value), arrays, None)?;
                 let field = Arc::new(entries_field(key, value));
                 Arc::new(MapArray::try_new(field, offsets(ends), entries, nulls, false)?)
             }
-            (Node::Struct(of), Values::Struct(fields)) => {
+            (Node::Struct(of), Values::Struct(mut fields)) => {
                 let arrays: Result<Vec<ArrayRef>, ArrowError> = fields
-                    .into_iter()
+                    .iter_mut()
                     .zip(of)
-                    .map(|(field, (_, child))| field.into_array(&child.node))
+                    .map(|(field, (_, child))| field.take(&child.node))
                     .collect();
                 let fields = struct_fields(of);
                 Arc::new(StructArray::try_new_with_length(fields, arrays?, nulls, len)?)
