@@ -1,6 +1,6 @@
 //! The statement that makes a table of Athena (or Hive) over files of profile `parquet`.
 //!
-//! Types follow from the same [`Node`] as those in the files, so that the two cannot differ. Columns are found by name.
+//! Types follow from the same [`Node`](super::node::Node) as those in the files, so that the two cannot differ. Columns are found by name.
 
 use std::sync::Arc;
 
