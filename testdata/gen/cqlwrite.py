@@ -93,25 +93,25 @@ class Target:
         names = ", ".join(quote(c.name) for c in columns)
         return f"INSERT INTO {self.name} ({names}) VALUES ({', '.join(literal(c.type, row[c.name]) for c in columns)})"
 
-    def cells(self, row: dict[str, Any]) -> Iterator[str]:
-        """With the write time of each cell (`--metadata cell`)."""
+    def cells(self, row: dict[str, Any], age: int = 0) -> Iterator[str]:
+        """With the write time of each cell (`--metadata cell`), and with `age` seconds less of the TTL."""
         static_only = self.is_static_only(row)
         marker = row.get("writetime(primary key)")
         if marker is not None and not static_only:
             keys = self.of("partition_key") + self.of("clustering")
             names, values = ", ".join(quote(c.name) for c in keys), ", ".join(literal(c.type, row[c.name]) for c in keys)
-            yield f"INSERT INTO {self.name} ({names}) VALUES ({values}){using(marker, row.get('ttl(primary key)'))}"
+            yield f"INSERT INTO {self.name} ({names}) VALUES ({values}){using(marker, row.get('ttl(primary key)'), age)}"
         for column in self.of("static") + ([] if static_only else self.of("regular")):
             value, times, ttls = row[column.name], row[f"writetime({column.name})"], row[f"ttl({column.name})"]
             if value is None:
                 continue
             where = self.where(row, column.kind != "static")
             if not column.type.multi_cell:
-                yield self.update(column, f"= {literal(column.type, value)}", times, ttls, where)
+                yield self.update(column, f"= {literal(column.type, value)}", times, ttls, where, age)
                 continue
             for what, time, ttl in zip(self.elements(column, value), times, ttls or [None] * len(times), strict=True):
                 if time is not None:
-                    yield self.update(column, what, time, ttl, where)
+                    yield self.update(column, what, time, ttl, where, age)
 
     def elements(self, column: Column, value: Any) -> list[str]:
         """What an UPDATE says behind the column for each element alone."""
@@ -122,9 +122,9 @@ class Target:
             return [f"= {name} + {{{map_key(t.params[0], k)}: {literal(t.params[1], v)}}}" for k, v in value.items()]
         return [f"= {name} + {{{literal(t.params[0], v)}}}" for v in value]
 
-    def update(self, column: Column, what: str, time: Any, ttl: Any, where: str) -> str:
+    def update(self, column: Column, what: str, time: Any, ttl: Any, where: str, age: int) -> str:
         space = "" if what.startswith(".") else " "
-        return f"UPDATE {self.name}{using(time, ttl)} SET {quote(column.name)}{space}{what} WHERE {where}"
+        return f"UPDATE {self.name}{using(time, ttl, age)} SET {quote(column.name)}{space}{what} WHERE {where}"
 
     # -- deletions ---------------------------------------------------------------------------------------------------
 
@@ -210,9 +210,9 @@ class Target:
             yield equal(values)
 
 
-def using(time: Any, ttl: Any) -> str:
+def using(time: Any, ttl: Any, age: int) -> str:
     """A TTL that is nearly over is left out: a target that keeps what expires is the harder case."""
-    return f" USING TIMESTAMP {time}" + (f" AND TTL {ttl}" if ttl is not None and int(ttl) > SHORT else "")
+    return f" USING TIMESTAMP {time}" + (f" AND TTL {int(ttl) - age}" if ttl is not None and int(ttl) - age > SHORT else "")
 
 
 def run(session: Any, statements: Iterable[str]) -> int:

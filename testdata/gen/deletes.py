@@ -59,8 +59,8 @@ class Source:
         return Target(f"{kind}{self.workload.seed}.{quote(answer.table)}", answer.columns, descending)
 
 
-def load(session: Any, target: Target, rows: list[dict[str, Any]], times: bool) -> int:
-    return run(session, (s for row in rows for s in (target.cells(row) if times else [target.insert(row)])))
+def load(session: Any, target: Target, rows: list[dict[str, Any]], times: bool, age: int = 0) -> int:
+    return run(session, (s for row in rows for s in (target.cells(row, age) if times else [target.insert(row)])))
 
 
 def compare(wanted: Answer, found: Answer, times: bool) -> Outcome:
@@ -131,7 +131,8 @@ def play(node: Node, numbers: range, cassport: Path, scratch: Path) -> Outcome:
                 if times and lists:
                     continue
                 target = source.target(kind, answer)
-                statements += load(session, target, older, times)
+                # Of two cells of one write time that expire the one that does so later wins: what is left is that of one clock.
+                statements += load(session, target, older, times, flat[0].clock - older_clock)
                 statements += run(session, (s for record in deletions for s in target.deletions(record, times)))
                 statements += load(session, target, newer, times)
         time.sleep(2)
