@@ -31,7 +31,7 @@ const ROWS_AT_ONCE: usize = 32;
 /// it comes as the deletion of the partition. Keys that are not stored and not deleted give nothing.
 ///
 /// Rows that a compaction has dropped already, for it met the deletion before anybody looked, are found in snapshots of the
-/// table ([`BaseRows::with_snapshots`]); without any, such deletions are counted ([`BaseRows::take_late`]).
+/// table ([`BaseRows::with_snapshots()`]); without any, such deletions are counted ([`BaseRows::take_late()`]).
 #[derive(Debug)]
 pub struct BaseRows {
     stored: StoredRows,

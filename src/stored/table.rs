@@ -209,7 +209,7 @@ impl StoredRows {
         self.read_page(key, Some(slice), now)
     }
 
-    /// As [`StoredRows::read`], of so many rows of each SSTable in a page.
+    /// As [`StoredRows::read()`], of so many rows of each SSTable in a page.
     pub fn read_few(
         &mut self,
         key: &[u8],
