@@ -69,6 +69,7 @@ fn table() -> TableMetadata {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     };
     table.sort_columns();
     table

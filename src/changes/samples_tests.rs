@@ -286,6 +286,7 @@ pub(crate) fn table(t: &mut Tape<'_>) -> Arc<TableMetadata> {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     };
     table.sort_columns();
     Arc::new(table)

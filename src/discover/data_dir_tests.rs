@@ -64,6 +64,7 @@ fn local() -> TableMetadata {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     }
 }
 

@@ -146,6 +146,7 @@ fn table_of(dir: &TableDir, headers: &[&SerializationHeader]) -> TableMetadata {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     };
     table.sort_columns();
     table

@@ -223,6 +223,7 @@ impl<'a> LegacyTable<'a> {
             view: None,
             indexes: Vec::new(),
             empty_first: false,
+            by_bytes: false,
         };
         let values = of_kind(ColumnKind::Regular, true);
         self.complete(&mut table, &comparator, values, default_type, is_super)?;

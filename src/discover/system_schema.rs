@@ -416,6 +416,7 @@ fn build_table(
         view,
         indexes: parts.indexes,
         empty_first: false,
+        by_bytes: false,
     };
     table.sort_columns();
     Ok(table)

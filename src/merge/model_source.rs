@@ -237,6 +237,7 @@ pub(super) fn metadata(shape: &Shape) -> TableMetadata {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     }
 }
 

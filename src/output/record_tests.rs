@@ -43,6 +43,7 @@ pub(in crate::output) fn table(
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     };
     table.sort_columns();
     table

@@ -11,6 +11,7 @@ use crate::schema::{ColumnMetadata, TableMetadata};
 pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
     empty_first: bool,
+    by_bytes: bool,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
     static_ranks: Vec<u16>,
@@ -46,6 +47,7 @@ impl ClusteringOrder {
         Self {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
             empty_first: table.empty_first,
+            by_bytes: table.by_bytes,
             static_paths: table.statics.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             regular_paths: table.regulars.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             static_ranks: name_ranks(&table.statics),
@@ -66,6 +68,9 @@ impl ClusteringOrder {
             self.clustering.iter().zip(a_values.iter().zip(b_values))
         {
             let order = match (x, y) {
+                (ClusteringValue::Value(x), ClusteringValue::Value(y)) if self.by_bytes => {
+                    x.of(a.data).cmp(y.of(b.data))
+                }
                 (ClusteringValue::Value(x), ClusteringValue::Value(y)) => {
                     let order = compare_values(cql_type, x.of(a.data), y.of(b.data));
                     let as_others = self.empty_first && (x.len == 0 || y.len == 0);
@@ -170,6 +175,51 @@ mod tests {
                     assert!(leading.is_eq() || leading == i.cmp(&j), "{release}, {i}, {j}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sets_and_maps_that_are_whole_names_are_ordered_by_their_bytes_in_2_x() {
+        // {0x}, {0xff} and {0x, 0xff}; as maps the same with empty values.
+        let values: [&[u8]; 3] = [
+            b"\0\0\0\x01\0\0\0\0",
+            b"\0\0\0\x01\0\0\0\x01\xff",
+            b"\0\0\0\x02\0\0\0\0\0\0\0\x01\xff",
+        ];
+        let compact = "WITH COMPACT STORAGE";
+        for (cql_type, with, release, by_bytes) in [
+            ("frozen<set<blob>>", compact, "2.1.22", true),
+            ("frozen<set<blob>>", compact, "3.0.29", false),
+            ("frozen<set<blob>>", "", "2.1.22", false),
+            ("frozen<set<int>>", compact, "2.1.22", false),
+            ("frozen<list<blob>>", compact, "2.1.22", false),
+            ("frozen<map<blob, int>>", compact, "2.2.19", true),
+        ] {
+            let text = format!(
+                "CREATE TABLE k.t (p int, c {cql_type}, v int, PRIMARY KEY (p, c)) {with};"
+            );
+            let mut schema = parse_schema(&text, None).unwrap();
+            schema.order_as(release);
+            let table = schema.table("k", "t").unwrap();
+            assert_eq!(table.by_bytes, by_bytes, "{text} {release}");
+            if !cql_type.contains("set<blob>") {
+                continue;
+            }
+            let data = values.concat();
+            let mut start = 0;
+            let rows = values.map(|value| {
+                let len = u32::try_from(value.len()).unwrap();
+                let span = Span { start, len };
+                start += len;
+                Row { clustering: vec![ClusteringValue::Value(span)], ..Row::EMPTY }
+            });
+            let order = ClusteringOrder::new(table);
+            let compare = |i: usize, j: usize| {
+                let view = |i: usize| RowView { row: &rows[i], data: &data };
+                order.compare(view(i), 0, view(j), 0)
+            };
+            assert_eq!(compare(0, 2), Ordering::Less);
+            assert_eq!(compare(1, 2), if by_bytes { Ordering::Less } else { Ordering::Greater });
         }
     }
 

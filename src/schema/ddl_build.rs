@@ -267,6 +267,7 @@ fn empty_table(raw: &RawTable) -> TableMetadata {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     }
 }
 

@@ -181,6 +181,7 @@ prop_compose! {
             view: None,
             indexes: Vec::new(),
             empty_first: false,
+            by_bytes: false,
         };
         match shape_of {
             0 => {

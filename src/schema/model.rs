@@ -162,6 +162,8 @@ pub struct TableMetadata {
     pub indexes: Vec<IndexMetadata>,
     /// Clustering values without bytes come first in descending columns too ([`Schema::order_as`]).
     pub empty_first: bool,
+    /// Clustering values are ordered by their bytes and not as their type orders them ([`Schema::order_as`]).
+    pub by_bytes: bool,
 }
 
 impl TableMetadata {
@@ -182,6 +184,32 @@ impl TableMetadata {
     /// `keyspace.table`.
     pub fn qualified_name(&self) -> String {
         format!("{}.{}", self.keyspace, self.name)
+    }
+}
+
+/// True if 2.x orders the clustering values of a table by their bytes where that is another order than that of their type.
+fn names_are_ordered_by_bytes(table: &TableMetadata) -> bool {
+    match (table.compact, table.clustering.as_slice()) {
+        (CompactKind::Dense, [ColumnMetadata { cql_type, reversed: false, .. }]) => {
+            matches!(cql_type, CqlType::Set { .. } | CqlType::Map { .. })
+                && is_byte_order_comparable(cql_type)
+        }
+        _ => false,
+    }
+}
+
+/// `AbstractType.isByteOrderComparable` of 2.x.
+fn is_byte_order_comparable(cql_type: &CqlType) -> bool {
+    match cql_type {
+        CqlType::Ascii
+        | CqlType::Blob
+        | CqlType::Date
+        | CqlType::Inet
+        | CqlType::Text
+        | CqlType::Time => true,
+        CqlType::Set { element, .. } => is_byte_order_comparable(element),
+        CqlType::Map { key, .. } => is_byte_order_comparable(key),
+        _ => false,
     }
 }
 
@@ -220,18 +248,24 @@ impl Schema {
     }
 
     /// Orders rows as `release` (such as `2.2.6`) does: up to 2.1.15, 2.2.7, 3.0.8 and 3.7 an empty value is the first one in
-    /// descending columns too (`ReversedType.compare`, CASSANDRA-12127).
+    /// descending columns too (`ReversedType.compare`, CASSANDRA-12127). In 2.x the names of cells that are one clustering value
+    /// (COMPACT STORAGE) are ordered by their bytes if the type says so, and sets and maps do that say it for what they have,
+    /// though their bytes begin with their size (`AbstractSimpleCellNameType.compare`, `SetType.isByteOrderComparable`).
     pub fn order_as(&mut self, release: &str) {
         let mut parts = release.split(['.', '-']).map(|part| part.trim().parse().unwrap_or(0));
         let mut next = || -> u32 { parts.next().unwrap_or(0) };
-        let empty_first = match (next(), next(), next()) {
+        let (major, minor, patch) = (next(), next(), next());
+        let empty_first = match (major, minor, patch) {
             (2, 1, patch) => patch < 16,
             (2, 2, patch) => patch < 8,
             (3, 0, patch) => patch < 9,
             (major, minor, _) => (major, minor) < (3, 8) && major > 0,
         };
         for keyspace in self.keyspaces.values_mut() {
-            keyspace.tables.values_mut().for_each(|table| table.empty_first = empty_first);
+            keyspace.tables.values_mut().for_each(|table| {
+                table.empty_first = empty_first;
+                table.by_bytes = major == 2 && names_are_ordered_by_bytes(table);
+            });
         }
     }
 

@@ -43,6 +43,7 @@ fn table_of(descriptor: &Descriptor) -> TableMetadata {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     }
 }
 

@@ -218,6 +218,7 @@ pub(super) fn no_table() -> TableMetadata {
         view: None,
         indexes: Vec::new(),
         empty_first: false,
+        by_bytes: false,
     }
 }
 
