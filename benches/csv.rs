@@ -70,6 +70,7 @@ fn table() -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     };
     table.sort_columns();
     table

@@ -287,6 +287,7 @@ pub(crate) fn table(t: &mut Tape<'_>) -> Arc<TableMetadata> {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     };
     table.sort_columns();
     Arc::new(table)

@@ -253,6 +253,13 @@ fn compare_tuples<'t>(a: &[u8], b: &[u8], types: impl Iterator<Item = &'t CqlTyp
     Ordering::Equal
 }
 
+/// Fields that a tuple or user-defined type has, null ones at its end too: a value written before a field was added to the type
+/// has fewer.
+pub fn fields_present(tuple: &[u8]) -> usize {
+    let mut fields = ByteReader::new(tuple);
+    std::iter::from_fn(|| if fields.is_empty() { None } else { next_element(&mut fields) }).count()
+}
+
 fn compare_vectors(a: &[u8], b: &[u8], element: &CqlType) -> Ordering {
     if let Some(len) = element.fixed_len().filter(|&len| len > 0) {
         for (x, y) in a.chunks(len).zip(b.chunks(len)) {

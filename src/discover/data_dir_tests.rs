@@ -65,6 +65,7 @@ fn local() -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     }
 }
 

@@ -147,6 +147,7 @@ fn table_of(dir: &TableDir, headers: &[&SerializationHeader]) -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     };
     table.sort_columns();
     table

@@ -224,6 +224,7 @@ impl<'a> LegacyTable<'a> {
             indexes: Vec::new(),
             empty_first: false,
             by_bytes: false,
+            short_tuples_first: false,
         };
         let values = of_kind(ColumnKind::Regular, true);
         self.complete(&mut table, &comparator, values, default_type, is_super)?;

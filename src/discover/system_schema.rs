@@ -417,6 +417,7 @@ fn build_table(
         indexes: parts.indexes,
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     };
     table.sort_columns();
     Ok(table)

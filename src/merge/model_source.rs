@@ -238,6 +238,7 @@ pub(super) fn metadata(shape: &Shape) -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     }
 }
 

@@ -31,6 +31,7 @@ fn table() -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     }
 }
 

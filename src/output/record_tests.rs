@@ -44,6 +44,7 @@ pub(in crate::output) fn table(
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     };
     table.sort_columns();
     table

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{ClusteringValue, RowView};
-use crate::cql::{CqlType, compare_values};
+use crate::cql::{CqlType, compare_values, fields_present};
 use crate::schema::{ColumnMetadata, TableMetadata};
 
 /// Compares clusterings and cell paths of one table (`ClusteringComparator`, `ColumnMetadata.cellPathComparator`).
@@ -12,6 +12,7 @@ pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
     empty_first: bool,
     by_bytes: bool,
+    short_tuples_first: bool,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
     static_ranks: Vec<u16>,
@@ -33,6 +34,10 @@ fn is_known(cql_type: &CqlType) -> bool {
     }
 }
 
+fn is_tuple(cql_type: &CqlType) -> bool {
+    matches!(cql_type, CqlType::Tuple(_) | CqlType::Udt { .. })
+}
+
 /// For each column its place in the order of names.
 fn name_ranks(columns: &[ColumnMetadata]) -> Vec<u16> {
     let mut names: Vec<&[u8]> = columns.iter().map(|column| column.name.as_bytes()).collect();
@@ -48,6 +53,7 @@ impl ClusteringOrder {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
             empty_first: table.empty_first,
             by_bytes: table.by_bytes,
+            short_tuples_first: table.short_tuples_first,
             static_paths: table.statics.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             regular_paths: table.regulars.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             static_ranks: name_ranks(&table.statics),
@@ -72,7 +78,11 @@ impl ClusteringOrder {
                     x.of(a.data).cmp(y.of(b.data))
                 }
                 (ClusteringValue::Value(x), ClusteringValue::Value(y)) => {
-                    let order = compare_values(cql_type, x.of(a.data), y.of(b.data));
+                    let (x_bytes, y_bytes) = (x.of(a.data), y.of(b.data));
+                    let mut order = compare_values(cql_type, x_bytes, y_bytes);
+                    if order.is_eq() && self.short_tuples_first && is_tuple(cql_type) {
+                        order = fields_present(x_bytes).cmp(&fields_present(y_bytes));
+                    }
                     let as_others = self.empty_first && (x.len == 0 || y.len == 0);
                     if *reversed && !as_others { order.reverse() } else { order }
                 }
@@ -220,6 +230,50 @@ mod tests {
             };
             assert_eq!(compare(0, 2), Ordering::Less);
             assert_eq!(compare(1, 2), if by_bytes { Ordering::Less } else { Ordering::Greater });
+        }
+    }
+
+    #[test]
+    fn a_tuple_without_its_last_field_is_where_the_release_has_it() {
+        let text =
+            "CREATE TABLE k.t (p int, c frozen<tuple<int, decimal>>, v int, PRIMARY KEY (p, c));";
+        // (7), (7, null), (7, 1) and (7, 1.0), which is as much.
+        let values: [&[u8]; 4] = [
+            b"\0\0\0\x04\0\0\0\x07",
+            b"\0\0\0\x04\0\0\0\x07\xff\xff\xff\xff",
+            b"\0\0\0\x04\0\0\0\x07\0\0\0\x05\0\0\0\0\x01",
+            b"\0\0\0\x04\0\0\0\x07\0\0\0\x05\0\0\0\x01\x0a",
+        ];
+        for (release, order_of_short) in [
+            ("2.1.22", Ordering::Less),
+            ("2.2.18", Ordering::Less),
+            ("2.2.19", Ordering::Equal),
+            ("3.0.23", Ordering::Less),
+            ("3.0.24", Ordering::Equal),
+            ("3.10", Ordering::Less),
+            ("3.11.8", Ordering::Less),
+            ("3.11.9", Ordering::Equal),
+            ("4.0.0", Ordering::Equal),
+        ] {
+            let mut schema = parse_schema(text, None).unwrap();
+            schema.order_as(release);
+            let order = ClusteringOrder::new(schema.table("k", "t").unwrap());
+            let compare = |a: &[u8], b: &[u8]| {
+                let data = [a, b].concat();
+                let (a_len, b_len) =
+                    (u32::try_from(a.len()).unwrap(), u32::try_from(b.len()).unwrap());
+                let row = |start, len| Row {
+                    clustering: vec![ClusteringValue::Value(Span { start, len })],
+                    ..Row::EMPTY
+                };
+                let (a, b) = (row(0, a_len), row(a_len, b_len));
+                let view = |row| RowView { row, data: &data };
+                order.compare(view(&a), 0, view(&b), 0)
+            };
+            assert_eq!(compare(values[0], values[1]), order_of_short, "{release}");
+            assert_eq!(compare(values[1], values[0]), order_of_short.reverse(), "{release}");
+            assert_eq!(compare(values[1], values[2]), Ordering::Less, "{release}");
+            assert_eq!(compare(values[2], values[3]), Ordering::Equal, "{release}");
         }
     }
 

@@ -268,6 +268,7 @@ fn empty_table(raw: &RawTable) -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     }
 }
 

@@ -182,6 +182,7 @@ prop_compose! {
             indexes: Vec::new(),
             empty_first: false,
             by_bytes: false,
+            short_tuples_first: false,
         };
         match shape_of {
             0 => {

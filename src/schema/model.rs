@@ -164,6 +164,9 @@ pub struct TableMetadata {
     pub empty_first: bool,
     /// Clustering values are ordered by their bytes and not as their type orders them ([`Schema::order_as`]).
     pub by_bytes: bool,
+    /// A clustering value of a tuple or user-defined type comes before one that has null fields behind the same ones
+    /// ([`Schema::order_as`]).
+    pub short_tuples_first: bool,
 }
 
 impl TableMetadata {
@@ -251,6 +254,7 @@ impl Schema {
     /// descending columns too (`ReversedType.compare`, CASSANDRA-12127). In 2.x the names of cells that are one clustering value
     /// (COMPACT STORAGE) are ordered by their bytes if the type says so, and sets and maps do that say it for what they have,
     /// though their bytes begin with their size (`AbstractSimpleCellNameType.compare`, `SetType.isByteOrderComparable`).
+    /// Up to 2.2.18, 3.0.23 and 3.11.8 a tuple is another value than the same with null fields behind it (`TupleType.compare`).
     pub fn order_as(&mut self, release: &str) {
         let mut parts = release.split(['.', '-']).map(|part| part.trim().parse().unwrap_or(0));
         let mut next = || -> u32 { parts.next().unwrap_or(0) };
@@ -261,9 +265,16 @@ impl Schema {
             (3, 0, patch) => patch < 9,
             (major, minor, _) => (major, minor) < (3, 8) && major > 0,
         };
+        let short_tuples_first = match (major, minor, patch) {
+            (2, 2, patch) => patch < 19,
+            (3, 0, patch) => patch < 24,
+            (3, 11, patch) => patch < 9,
+            (major, ..) => (1..=3).contains(&major),
+        };
         for keyspace in self.keyspaces.values_mut() {
             keyspace.tables.values_mut().for_each(|table| {
                 table.empty_first = empty_first;
+                table.short_tuples_first = short_tuples_first;
                 table.by_bytes = major == 2 && names_are_ordered_by_bytes(table);
             });
         }

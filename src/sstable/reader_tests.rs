@@ -44,6 +44,7 @@ fn table_of(descriptor: &Descriptor) -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     }
 }
 

@@ -219,6 +219,7 @@ pub(super) fn no_table() -> TableMetadata {
         indexes: Vec::new(),
         empty_first: false,
         by_bytes: false,
+        short_tuples_first: false,
     }
 }
 
