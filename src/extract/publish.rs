@@ -118,7 +118,12 @@ impl Here<'_> {
         if self.store.head(&state)?.is_some() {
             self.store.delete(&state)?;
         }
-        Claim::remove_if_gone(self.store, &agent_file(self.agent, "claim.json"))?;
+        let claim = agent_file(self.agent, "claim.json");
+        Claim::remove_if_gone(self.store, &claim)?;
+        // It may have been killed while it said that it is complete.
+        if self.store.head(&claim)?.is_none() {
+            self.store.clean_temporaries(&agent_file(self.agent, ""))?;
+        }
         if run.agents == 1 && self.store.get(COMPLETE)?.is_none() {
             clean_shared(self.store, plan)?;
             let dms = dms_target(place, &self.options.s3);

@@ -3,14 +3,14 @@
 Local, against Cassandra's answer.
 
 `items.py --line 4.1 --seeds 1..5 [--cassport PATH]`. Random workloads on a node that `cassport tail` follows; half way its files are
-copied. For both shapes, and for composite keys: an extract of the copy, its items put, then every line of the change files in their order,
-each file twice. Exit code 1 if anything differs. Needs `pip install boto3`, and Maven for DynamoDB Local.
+copied. For both shapes, and for composite keys: an extract of the copy, its items put, then every line of the change files in their order
+by the lines of the README, all twice. Exit code 1 if anything differs. Needs `pip install boto3`, and Maven for DynamoDB Local.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +25,7 @@ from compare import DEFAULT_CASSPORT, Expected, Outcome, compare
 from differential import expected_of, own_keyspaces, seeds
 from node import LINES, Node
 from sinks import directory
-from typed_profiles import _with_bytes, dynamodb_expected, dynamodb_local, from_attribute, from_text, in_one_order, item_rows, load_items, without_refused
+from typed_profiles import dynamodb_expected, dynamodb_local, from_attribute, from_text, in_one_order, item_rows, load_items, without_refused
 from workload import SHORT_TTL
 
 SHAPES = (
@@ -45,21 +45,14 @@ def run_cassport(codes: tuple[int, ...], *words: Any) -> str:
     return done.stderr
 
 
-def apply(client: Any, output: Path, table: str) -> int:
-    """Every request about a table, line by line, each file twice; how many lines there are."""
-    count = 0
-    for file in sorted((output / "cdc-changes").glob("CDC*.json")):
-        for _ in range(2):
-            for line in file.read_text().split("\n"):
-                for operation, request in json.loads(line).items() if line else ():
-                    if request["TableName"] == table:
-                        parts = {key: _with_bytes(value) for key, value in request["Item" if operation == "Put" else "Key"].items()}
-                        if operation == "Put":
-                            client.put_item(TableName=table, Item=parts)
-                        else:
-                            client.delete_item(TableName=table, Key=parts)
-                        count += 1
-    return count // 2
+def apply(client: Any, output: Path) -> int:
+    """The README's own lines, which apply all requests in order, run twice; how many requests there are."""
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", (Path(__file__).parents[2] / "README.md").read_text(), re.M | re.S)
+    environment = {"AWS_ENDPOINT_URL": client.meta.endpoint_url, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
+                   "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", snippet], cwd=output, env={**os.environ, **environment}, check=True)
+    return sum(file.read_text().count("\n") for file in (output / "cdc-changes").glob("CDC*.json"))
 
 
 def check(cassport: Path, client: Any, scratch: Path, changes: Path, tables: list[Expected], clock: int) -> Outcome:
@@ -80,14 +73,13 @@ def check(cassport: Path, client: Any, scratch: Path, changes: Path, tables: lis
         for table in stopped:
             print(f"  {table}: rows were refused, whose items stay as they were: not compared")
         stopped |= set(re.findall(r"^  (\S+) is stopped:", said, re.M))
-        total, missing, put, lines = Outcome(), 0, 0, 0
-        for expected in tables:
-            table = f"{expected.keyspace}.{expected.table}"
+        total, missing = Outcome(), 0
+        typed = {f"{t.keyspace}.{t.table}": dynamodb_expected(t, read is from_attribute) for t in tables}
+        put = sum(len(load_items(client, output, wanted)) for wanted in typed.values())
+        lines = apply(client, output)
+        for table, wanted in typed.items():
             if table in stopped:
                 continue
-            wanted = dynamodb_expected(expected, read is from_attribute)
-            put += len(load_items(client, output, wanted))
-            lines += apply(client, output, table)
             items: list[dict[str, Any]] = []
             for page in client.get_paginator("scan").paginate(TableName=table):
                 items += page["Items"]

@@ -195,6 +195,18 @@ fn killed_at_any_instant_and_started_again_a_directory_is_the_same() {
 }
 
 #[test]
+fn what_was_half_written_when_all_was_done_is_gone_after_the_next_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let place = Place::Directory(scratch.path().join("out"));
+    let run = || assert!(small_files(&place).output().unwrap().status.success());
+    run();
+    let half = scratch.path().join("out/_cassport/agents/000/.status.json.tmp");
+    std::fs::write(&half, b"{").unwrap();
+    run();
+    assert!(!half.exists());
+}
+
+#[test]
 fn killed_at_any_instant_and_started_again_a_bucket_is_the_same() {
     let server = servers::s3s_fs();
     one_agent(|_| Place::Bucket(server.bucket()), small_files, kills(), |_| true);
