@@ -68,6 +68,11 @@ impl Beginning {
         self.time
     }
 
+    /// True until it is noted in the store.
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Notes the oldest segment of a listing. Returns words if the stream went on without its state directory, behind segments
     /// that nobody read.
     pub(super) fn listed(&mut self, oldest: Option<i64>) -> Option<(i64, u64, String)> {

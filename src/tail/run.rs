@@ -31,7 +31,7 @@ use super::space::SpaceWatch;
 use super::state::TailState;
 use super::translate::Translator;
 use super::wake::Wake;
-use super::watermark::Watermarks;
+use super::watermark::{MARKER_LAG, Watermarks};
 
 /// Between two looks at the segments where nothing wakes the tail: markers come every 100 ms.
 const POLL: Duration = Duration::from_millis(50);
@@ -41,6 +41,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 const STATUS: Duration = Duration::from_secs(5);
 /// Between two watermarks, at least.
 const WATERMARK: Duration = Duration::from_secs(1);
+/// How long after the start the time of the start is one up to which all is shipped.
+const SETTLED: Duration = MARKER_LAG.saturating_add(Duration::from_millis(200));
 
 /// Ships changes until a signal comes, or with `once` until everything there is shipped.
 ///
@@ -195,11 +197,21 @@ impl Tail<'_> {
         loop {
             vitals::sign();
             self.list_if_due()?;
+            let since_start = self.started.elapsed();
             let progressed = self.pass()?;
             self.settle()?;
             self.tell_standing();
-            if self.is_stopped() || self.options.once && !progressed {
+            if self.is_stopped() {
                 break;
+            }
+            if self.options.once && !progressed {
+                if !self.is_too_early_to_end(since_start) {
+                    break;
+                }
+                wake.wait(SETTLED.saturating_sub(since_start));
+                self.watermarks.look_again();
+                self.list()?;
+                continue;
             }
             if kept_house.elapsed() >= HOUSEKEEPING {
                 self.keep_house()?;
@@ -246,6 +258,12 @@ impl Tail<'_> {
             ));
         }
         self.publish(true)
+    }
+
+    /// True if a pass that began this long after the start cannot tell yet that all is shipped that was written before it, of a
+    /// stopped node or a copy, whose segments are all at their end: without that the stream has no beginning to seal with.
+    fn is_too_early_to_end(&self, since_start: Duration) -> bool {
+        self.followers.is_empty() && self.beginning.is_pending() && since_start < SETTLED
     }
 
     /// Takes a follower out of the map for as long as `work` is done on it.

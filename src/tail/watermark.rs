@@ -8,6 +8,7 @@ use super::follower::{Follower, Standing};
 
 /// How long a write may be acknowledged in a plain segment before a marker covers it: markers come every 100 ms
 /// (CASSANDRA-13987).
+pub(super) const MARKER_LAG: Duration = Duration::from_secs(1);
 const MARKER_LAG_MILLIS: i64 = 1000;
 
 /// A watermark that holds as soon as the positions in it are confirmed.
@@ -77,6 +78,11 @@ impl Watermarks {
         }
         let time = if self.sees_all { began.saturating_sub(behind) } else { 0 };
         self.candidate = Some(Candidate { time, positions, end });
+    }
+
+    /// What was not published yet is not, so that the next pass is.
+    pub(super) fn look_again(&mut self) {
+        self.candidate = None;
     }
 
     /// Notes that a segment is shipped as a whole, up to `offset`, and followed no more.

@@ -42,7 +42,13 @@ fn finished(place: &Place) -> Vec<String> {
     let state: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let tables = state["tables"].as_object().into_iter().flatten();
     let splits = tables.flat_map(|(_, table)| table["splits"].as_object().unwrap());
-    let files = splits.flat_map(|(_, split)| split["files"].as_array().unwrap());
+    // A split without deletions has no list of their files.
+    let files = splits.flat_map(|(_, split)| {
+        [&split["files"], &split["deletes"]]
+            .into_iter()
+            .filter_map(|list| list.as_array())
+            .flatten()
+    });
     files.map(|file| file["name"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -135,7 +141,16 @@ fn a_signal_ends_a_run_at_once_while_the_store_is_out_of_order() {
         let mut through_proxy = command(&["extract", "--output", &bucket.url("run")]);
         through_proxy
             .args(["--s3-path-style", "--s3-endpoint", &endpoint, "--now", CLOCK])
-            .args(["--file-size", "1KiB", "--threads", "2", "-k", "storage,shop", "--data-dir"])
+            .args([
+                "--file-size",
+                "1KiB",
+                "--threads",
+                "2",
+                "-k",
+                "storage,shop",
+                "--deletes",
+                "--data-dir",
+            ])
             .arg(repository("testdata/4.1/data"));
         let child = start(through_proxy);
         // By the sixth attempt the pause before the next is some seconds; all of them take ten minutes.
