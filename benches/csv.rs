@@ -11,7 +11,7 @@ use cassport::output::{FormatOptions, Profile, RecordFormat, RecordWriter};
 use cassport::rows::{
     Cell, ClusteringValue, LivenessInfo, LocalDeletionTime, NO_TTL, Row, RowView, Span,
 };
-use cassport::schema::{ColumnKind, ColumnMetadata, CompactKind, TableMetadata};
+use cassport::schema::{ColumnKind, ColumnMetadata, CompactKind, RowOrder, TableMetadata};
 
 const ROWS: usize = 4096;
 const ROWS_PER_PARTITION: usize = 12;
@@ -68,9 +68,7 @@ fn table() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     };
     table.sort_columns();
     table

@@ -36,4 +36,4 @@ pub use names::{
 pub use origin::{LogPosition, Origin, Position};
 pub use read::{Change, ChangeRecord, ChangeRecordReader, RecordError, RecordHead};
 pub use watermark::Watermark;
-pub use write::{Bound, ChangeRecordWriter};
+pub use write::ChangeRecordWriter;

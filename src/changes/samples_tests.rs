@@ -11,7 +11,7 @@ use crate::rows::{
     LivenessInfo, LocalDeletionTime, Marker, NO_TTL, PartitionUpdate, Row, RowView, ShardKind,
     Span, UpdateContent, write_shards,
 };
-use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, TableId, TableMetadata};
+use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, RowOrder, TableId, TableMetadata};
 
 pub(crate) struct Tape<'a> {
     pub(crate) choices: &'a [u16],
@@ -285,9 +285,7 @@ pub(crate) fn table(t: &mut Tape<'_>) -> Arc<TableMetadata> {
         options: Default::default(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     };
     table.sort_columns();
     Arc::new(table)

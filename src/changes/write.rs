@@ -11,7 +11,7 @@ use crate::io::ByteReader;
 use crate::output::ValueWriter;
 use crate::rows::{
     Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, NO_TTL, PartitionUpdate,
-    Row, RowView, ShardKind, UpdateContent, read_shards,
+    RangeBound, RowView, ShardKind, UpdateContent, read_shards,
 };
 use crate::schema::{ColumnMetadata, TableMetadata};
 
@@ -161,13 +161,13 @@ impl ChangeRecordWriter {
             self.partition_deletion(update.deletion, base);
         }
         if let Some(row) = &update.static_row
-            && (base || says_something(row))
+            && (base || !row.says_nothing())
         {
             self.row(RowView { row, data: &update.data }, true, base);
         }
         for (i, content) in update.content.iter().enumerate() {
             match content {
-                UpdateContent::Row(row) if base || says_something(row) => {
+                UpdateContent::Row(row) if base || !row.says_nothing() => {
                     self.row(RowView { row, data: &update.data }, false, base);
                 }
                 UpdateContent::Row(_) => {}
@@ -181,7 +181,7 @@ impl ChangeRecordWriter {
                     let Some((end_marker, end)) = end.filter(|(end, _)| end.kind.is_end()) else {
                         return Err(unpaired(table, "a range tombstone has no end"));
                     };
-                    let bound = |row, inclusive| Bound {
+                    let bound = |row, inclusive| RangeBound {
                         prefix: RowView { row, data: &update.data },
                         inclusive,
                     };
@@ -236,7 +236,13 @@ impl ChangeRecordWriter {
     }
 
     /// Writes that a range of the partition at hand is deleted.
-    pub fn range(&mut self, deletion: DeletionTime, start: Bound<'_>, end: Bound<'_>, base: bool) {
+    pub fn range(
+        &mut self,
+        deletion: DeletionTime,
+        start: RangeBound<'_>,
+        end: RangeBound<'_>,
+        base: bool,
+    ) {
         self.record(|pen, key| pen.range(key, deletion, start, end, base));
     }
 
@@ -290,15 +296,6 @@ impl ChangeRecordWriter {
     }
 }
 
-/// One end of a range.
-#[derive(Debug, Clone, Copy)]
-pub struct Bound<'a> {
-    /// The values of the prefix are the clustering of the row; none if the range is open there.
-    pub prefix: RowView<'a>,
-    /// Rows with this prefix belong to the range.
-    pub inclusive: bool,
-}
-
 fn starts_inclusive(kind: ClusteringKind) -> bool {
     !matches!(kind, ClusteringKind::ExclStartBound | ClusteringKind::InclEndExclStartBoundary)
 }
@@ -320,13 +317,6 @@ struct Key<'a> {
     bytes: &'a [u8],
     table: &'a TableMetadata,
     text: &'a TableText,
-}
-
-fn says_something(row: &Row) -> bool {
-    !row.liveness.is_empty()
-        || !row.deletion.is_live()
-        || !row.cells.is_empty()
-        || !row.complex.is_empty()
 }
 
 fn unpaired(table: &TableMetadata, what: &str) -> Error {
@@ -697,8 +687,8 @@ impl Pen {
         &mut self,
         key: &Key<'_>,
         deletion: DeletionTime,
-        start: Bound<'_>,
-        end: Bound<'_>,
+        start: RangeBound<'_>,
+        end: RangeBound<'_>,
         base: bool,
     ) {
         self.head(Op::DeleteRange, key, &[], &[]);
@@ -718,8 +708,8 @@ impl Pen {
     }
 
     /// A bound; nothing, and false, if it is open.
-    fn bound(&mut self, name: &str, key: &Key<'_>, bound: Bound<'_>) -> bool {
-        let Bound { prefix: RowView { row, data }, inclusive } = bound;
+    fn bound(&mut self, name: &str, key: &Key<'_>, bound: RangeBound<'_>) -> bool {
+        let RangeBound { prefix: RowView { row, data }, inclusive } = bound;
         if row.clustering.is_empty() {
             return false;
         }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::rows::{LivenessInfo, LocalDeletionTime, Marker, Span};
+use crate::rows::{LivenessInfo, LocalDeletionTime, Marker, Row, Span};
 use crate::schema::parse_schema;
 
 fn table(columns: &str) -> Arc<TableMetadata> {

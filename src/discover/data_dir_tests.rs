@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::schema::RowOrder;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER_ID: &str = "fedcba9876543210fedcba9876543210";
@@ -63,9 +64,7 @@ fn local() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     }
 }
 

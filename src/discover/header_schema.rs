@@ -13,8 +13,8 @@ use crate::cql::{CqlType, UdtType};
 use crate::error::{Error, Result};
 use crate::rows::codec::{HeaderColumn, SerializationHeader};
 use crate::schema::{
-    ColumnKind, ColumnMetadata, CompactKind, DEFAULT_GC_GRACE_SECONDS, KeyspaceMetadata, Schema,
-    TableMetadata,
+    ColumnKind, ColumnMetadata, CompactKind, DEFAULT_GC_GRACE_SECONDS, KeyspaceMetadata, RowOrder,
+    Schema, TableMetadata,
 };
 use crate::sstable::Component;
 use crate::sstable::stats::Statistics;
@@ -145,9 +145,7 @@ fn table_of(dir: &TableDir, headers: &[&SerializationHeader]) -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     };
     table.sort_columns();
     table

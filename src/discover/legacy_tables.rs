@@ -8,7 +8,7 @@ use crate::cql::{CqlType, MarshalType, parse_marshal_type};
 use crate::error::Result;
 use crate::schema::{
     ColumnKind, ColumnMetadata, CompactKind, DEFAULT_GC_GRACE_SECONDS, DroppedColumn,
-    IndexMetadata, TableId, TableMetadata, map_literal, text_literal,
+    IndexMetadata, RowOrder, TableId, TableMetadata, map_literal, text_literal,
 };
 
 /// Parses a type; user-defined types and what is in collections are frozen in 2.x without saying so.
@@ -222,9 +222,7 @@ impl<'a> LegacyTable<'a> {
             options: self.options()?,
             view: None,
             indexes: Vec::new(),
-            empty_first: false,
-            by_bytes: false,
-            short_tuples_first: false,
+            order: RowOrder::default(),
         };
         let values = of_kind(ColumnKind::Regular, true);
         self.complete(&mut table, &comparator, values, default_type, is_super)?;

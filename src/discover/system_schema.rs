@@ -10,8 +10,8 @@ use crate::cql::{CqlType, parse_cql_type};
 use crate::error::{Error, Result};
 use crate::schema::{
     ColumnKind, ColumnMetadata, CompactKind, DEFAULT_GC_GRACE_SECONDS, DroppedColumn,
-    IndexMetadata, KeyspaceMetadata, RawFields, Schema, TableId, TableMetadata, ViewMetadata,
-    map_literal, parse_schema, resolve_types, text_literal, was_multi_cell,
+    IndexMetadata, KeyspaceMetadata, RawFields, RowOrder, Schema, TableId, TableMetadata,
+    ViewMetadata, map_literal, parse_schema, resolve_types, text_literal, was_multi_cell,
 };
 
 /// The tables we read. Ids are MD5 name UUIDs of keyspace and table, the same on every node.
@@ -415,9 +415,7 @@ fn build_table(
         options: options(row)?,
         view,
         indexes: parts.indexes,
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     };
     table.sort_columns();
     Ok(table)

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::changes::{Bound, ChangeRecordWriter};
+use crate::changes::ChangeRecordWriter;
 use crate::cql::CqlType;
 use crate::error::Result;
-use crate::merge::RangeBound;
 use crate::output::manifest::RecordDigest;
 use crate::output::{Compression, FormatOptions, Profile};
-use crate::rows::{DeletionTime, Row, RowView};
+use crate::rows::{DeletionTime, RangeBound, Row, RowView};
 use crate::schema::{ColumnMetadata, CompactKind, TableMetadata};
 
 use super::sink::{FileDone, SplitFile};
@@ -61,12 +60,10 @@ impl DeletesFormat {
         }
         let part = |column: &ColumnMetadata| {
             let name = &column.name;
-            let is_wanted = options.include.as_ref().is_none_or(|names| names.contains(name))
-                && !options.exclude.contains(name);
             match column.cql_type {
                 CqlType::Empty => Part::Row,
                 // The map of a super column family, whose entries are rows.
-                _ if name.is_empty() || is_wanted => Part::Cell,
+                _ if name.is_empty() || options.selects(name) => Part::Cell,
                 _ => Part::LeftOut,
             }
         };
@@ -156,11 +153,7 @@ impl<'a> SplitDeletes<'a> {
                 Part::LeftOut => {}
             }
         }
-        let says_something = !row.liveness.is_empty()
-            || !row.deletion.is_live()
-            || !row.complex.is_empty()
-            || !row.cells.is_empty();
-        if !says_something {
+        if row.says_nothing() {
             return Ok(());
         }
         self.records.row(RowView { row, data: view.data }, is_static, false);
@@ -176,8 +169,7 @@ impl<'a> SplitDeletes<'a> {
         if self.format.without_rows {
             return Ok(());
         }
-        let bound = |RangeBound { prefix, inclusive }| Bound { prefix, inclusive };
-        self.records.range(deletion, bound(start), bound(end), false);
+        self.records.range(deletion, start, end, false);
         self.written()
     }
 

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::dht::{Token, TokenRange};
 use crate::error::{Error, Result};
-use crate::merge::{MergeBooks, PartitionMerge, RangeBound, RowSink, TieBreak};
+use crate::merge::{MergeBooks, PartitionMerge, RowSink, TieBreak};
 use crate::output::{ColumnTypeOverride, RecordFormat, RecordWriter, Refusal};
 use crate::overlay::{OverlaySource, SplitMemory};
 use crate::progress::{Books, Events, Quarantine};
 use crate::rows::codec::CellsLeftOut;
-use crate::rows::{DeletionTime, PartitionSource, RowView};
+use crate::rows::{DeletionTime, PartitionSource, RangeBound, RowView};
 use crate::schema::{CompactKind, TableMetadata};
 use crate::sstable::{SstableReader, SstableScanner, WorkerRows};
 

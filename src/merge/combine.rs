@@ -103,7 +103,7 @@ impl UpdateCombiner {
         if !statics.is_empty() {
             let deletion = out.deletion;
             let static_row = self.merge_row(&statics, true, deletion, &mut out)?;
-            out.static_row = static_row.filter(|row| !says_nothing(row));
+            out.static_row = static_row.filter(|row| !row.says_nothing());
         }
         self.heap.clear();
         self.next.clear();
@@ -129,7 +129,7 @@ impl UpdateCombiner {
                     self.group.iter().filter_map(|&i| self.at(updates, i)).collect();
                 let active = out.deletion.max(written);
                 let row = self.merge_row(&versions, false, active, &mut out)?;
-                if let Some(row) = row.filter(|row| !says_nothing(row)) {
+                if let Some(row) = row.filter(|row| !row.says_nothing()) {
                     self.check_order(&out, RowView { row: &row, data: &out.data }, 0)?;
                     out.content.push(UpdateContent::Row(row));
                 }
@@ -277,14 +277,6 @@ impl UpdateCombiner {
         }
         Ok(Some(row))
     }
-}
-
-/// Nothing is left of a row.
-fn says_nothing(row: &Row) -> bool {
-    row.liveness.is_empty()
-        && row.deletion.is_live()
-        && row.complex.is_empty()
-        && row.cells.is_empty()
 }
 
 /// Clustering and side of what update `i` stands at.

@@ -5,20 +5,13 @@
 //! writes it. Whether a deletion is old enough to be purged is not asked: it is in the files, and a copy may be older.
 
 use crate::error::Result;
-use crate::rows::{Cell, ClusteringValue, DeletionTime, LivenessInfo, NO_TTL, Row, RowView, Span};
+use crate::rows::{
+    Cell, ClusteringValue, DeletionTime, LivenessInfo, NO_TTL, RangeBound, Row, RowView, Span,
+};
 
 use super::partitions::RowSink;
 use super::purge::row_deletion;
 use super::reconcile::RowMerge;
-
-/// One end of a range that is deleted.
-#[derive(Debug, Clone, Copy)]
-pub struct RangeBound<'a> {
-    /// The values of the prefix are the clustering of the row; none for the end of the partition.
-    pub prefix: RowView<'a>,
-    /// Rows with this prefix belong to the range.
-    pub inclusive: bool,
-}
 
 /// The deleted part of one row after the other; its memory is reused.
 #[derive(Debug, Default)]

@@ -25,7 +25,6 @@ mod rule_tests;
 
 pub use crate::rows::ClusteringOrder;
 pub use combine::{UpdateCombiner, combine};
-pub use deletions::RangeBound;
 pub use partitions::{PartitionMerge, RowSink};
 pub use purge::MergeBooks;
 pub use reconcile::TieBreak;

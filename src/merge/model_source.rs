@@ -12,7 +12,7 @@ use crate::rows::{
     Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, LivenessInfo,
     LocalDeletionTime, Marker, NO_TTL, PartitionSource, Row, RowView, Span, Unfiltered,
 };
-use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, TableMetadata};
+use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, RowOrder, TableMetadata};
 
 pub(super) const NOW: i64 = 1_000;
 pub(super) const NEVER: i64 = i64::MAX;
@@ -236,9 +236,7 @@ pub(super) fn metadata(shape: &Shape) -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     }
 }
 

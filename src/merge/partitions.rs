@@ -2,15 +2,13 @@
 
 use crate::dht::Token;
 use crate::error::Result;
-use crate::rows::{DeletionTime, RowView};
+use crate::rows::{DeletionTime, PartitionSource, RangeBound, RowView};
 use crate::schema::TableMetadata;
 
-use super::deletions::RangeBound;
 use super::heap::SourceHeap;
 use super::purge::MergeBooks;
 use super::reconcile::{RowMerge, TieBreak};
 use super::unfiltereds::PartitionWalk;
-use crate::rows::PartitionSource;
 
 /// Takes what the merge hands on: of each partition first its key, then its static row (or that it has none), then its
 /// live rows, then its end.

@@ -435,8 +435,7 @@ impl<'a> Builder<'a> {
         let options = self.options;
         self.visible.retain(|column| {
             matches!(column.kind, ColumnKind::PartitionKey | ColumnKind::Clustering)
-                || options.include.as_ref().is_none_or(|include| include.contains(column.name))
-                    && !options.exclude.contains(column.name)
+                || options.selects(column.name)
         });
     }
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::schema::RowOrder;
 
 fn table() -> TableMetadata {
     let column = |name: &str, cql_type, kind| ColumnMetadata {
@@ -29,9 +30,7 @@ fn table() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     }
 }
 

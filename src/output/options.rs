@@ -223,6 +223,12 @@ pub struct FormatOptions {
 }
 
 impl FormatOptions {
+    /// True if the values of this column, which is no key, are written.
+    pub fn selects(&self, column: &str) -> bool {
+        self.include.as_ref().is_none_or(|names| names.contains(column))
+            && !self.exclude.contains(column)
+    }
+
     /// The defaults of `profile` at the clock `now`.
     pub fn new(profile: Profile, now: i64) -> Self {
         Self {

@@ -4,7 +4,7 @@ use super::*;
 use crate::cql::{CqlType, UdtType};
 use crate::output::{ColumnType, FormatOptions, MetadataMode, RefusalKind};
 use crate::rows::{LivenessInfo, LocalDeletionTime, NO_TTL, Span};
-use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, TableMetadata};
+use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, RowOrder, TableMetadata};
 
 const NOW: i64 = 1_700_000_000;
 
@@ -42,9 +42,7 @@ pub(in crate::output) fn table(
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     };
     table.sort_columns();
     table

@@ -21,5 +21,5 @@ pub(crate) use counter::{read_shards, write_shards};
 pub use deletion::{DeletionTime, LivenessInfo, NO_TIMESTAMP};
 pub use order::ClusteringOrder;
 pub use partition::{PartitionSource, Unfiltered};
-pub use row::{ComplexDeletion, Row, RowView};
+pub use row::{ComplexDeletion, RangeBound, Row, RowView};
 pub use update::{PartitionUpdate, UpdateContent, UpdateSource};

@@ -4,15 +4,13 @@ use std::cmp::Ordering;
 
 use super::{ClusteringValue, RowView};
 use crate::cql::{CqlType, compare_values, fields_present};
-use crate::schema::{ColumnMetadata, TableMetadata};
+use crate::schema::{ColumnMetadata, RowOrder, TableMetadata};
 
 /// Compares clusterings and cell paths of one table (`ClusteringComparator`, `ColumnMetadata.cellPathComparator`).
 #[derive(Debug, Clone)]
 pub struct ClusteringOrder {
     clustering: Vec<(CqlType, bool)>,
-    empty_first: bool,
-    by_bytes: bool,
-    short_tuples_first: bool,
+    of_release: RowOrder,
     static_paths: Vec<CqlType>,
     regular_paths: Vec<CqlType>,
     static_ranks: Vec<u16>,
@@ -51,9 +49,7 @@ impl ClusteringOrder {
     pub fn new(table: &TableMetadata) -> Self {
         Self {
             clustering: table.clustering.iter().map(|c| (c.cql_type.clone(), c.reversed)).collect(),
-            empty_first: table.empty_first,
-            by_bytes: table.by_bytes,
-            short_tuples_first: table.short_tuples_first,
+            of_release: table.order,
             static_paths: table.statics.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             regular_paths: table.regulars.iter().map(|c| c.cql_type.cell_path_type()).collect(),
             static_ranks: name_ranks(&table.statics),
@@ -74,16 +70,18 @@ impl ClusteringOrder {
             self.clustering.iter().zip(a_values.iter().zip(b_values))
         {
             let order = match (x, y) {
-                (ClusteringValue::Value(x), ClusteringValue::Value(y)) if self.by_bytes => {
+                (ClusteringValue::Value(x), ClusteringValue::Value(y))
+                    if self.of_release.by_bytes =>
+                {
                     x.of(a.data).cmp(y.of(b.data))
                 }
                 (ClusteringValue::Value(x), ClusteringValue::Value(y)) => {
                     let (x_bytes, y_bytes) = (x.of(a.data), y.of(b.data));
                     let mut order = compare_values(cql_type, x_bytes, y_bytes);
-                    if order.is_eq() && self.short_tuples_first && is_tuple(cql_type) {
+                    if order.is_eq() && self.of_release.short_tuples_first && is_tuple(cql_type) {
                         order = fields_present(x_bytes).cmp(&fields_present(y_bytes));
                     }
-                    let as_others = self.empty_first && (x.len == 0 || y.len == 0);
+                    let as_others = self.of_release.empty_first && (x.len == 0 || y.len == 0);
                     if *reversed && !as_others { order.reverse() } else { order }
                 }
                 (ClusteringValue::Null, ClusteringValue::Null) => Ordering::Equal,
@@ -128,7 +126,7 @@ impl ClusteringOrder {
             _ => return None,
         };
         Some(match reversed {
-            true if self.empty_first && bytes.is_empty() => 0,
+            true if self.of_release.empty_first && bytes.is_empty() => 0,
             true => !number,
             false => number,
         })
@@ -211,7 +209,7 @@ mod tests {
             let mut schema = parse_schema(&text, None).unwrap();
             schema.order_as(release);
             let table = schema.table("k", "t").unwrap();
-            assert_eq!(table.by_bytes, by_bytes, "{text} {release}");
+            assert_eq!(table.order.by_bytes, by_bytes, "{text} {release}");
             if !cql_type.contains("set<blob>") {
                 continue;
             }
@@ -282,7 +280,7 @@ mod tests {
         let mut schema = parse_schema("CREATE TABLE k.t (p int PRIMARY KEY);", None).unwrap();
         let mut empty_first = |release: &str| {
             schema.order_as(release);
-            schema.table("k", "t").unwrap().empty_first
+            schema.table("k", "t").unwrap().order.empty_first
         };
         for release in ["2.0.17", "2.1.15", "2.1.9-SNAPSHOT", "2.2.7", "3.0.8", "3.1", "3.7"] {
             assert!(empty_first(release), "{release}");

@@ -44,6 +44,15 @@ impl Row {
         has_times: false,
     };
 
+    /// Nothing is written and nothing deleted by it.
+    #[inline]
+    pub fn says_nothing(&self) -> bool {
+        self.liveness.is_empty()
+            && self.deletion.is_live()
+            && self.cells.is_empty()
+            && self.complex.is_empty()
+    }
+
     /// Empties it, keeping its memory.
     #[inline]
     pub fn clear(&mut self) {
@@ -61,6 +70,15 @@ impl Default for Row {
     fn default() -> Self {
         Self::EMPTY
     }
+}
+
+/// One end of a range that is deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct RangeBound<'a> {
+    /// The values of the prefix are the clustering of the row; none for the end of the partition.
+    pub prefix: RowView<'a>,
+    /// Rows with this prefix belong to the range.
+    pub inclusive: bool,
 }
 
 /// A row and the bytes its spans point into.

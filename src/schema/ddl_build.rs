@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::user_types::{RawFields, expand_user_types, resolve_types, was_multi_cell};
 use super::{
     ColumnKind, ColumnMetadata, CompactKind, DroppedColumn, IndexMetadata, KeyspaceMetadata,
-    Schema, TableId, TableMetadata, ViewMetadata,
+    RowOrder, Schema, TableId, TableMetadata, ViewMetadata,
 };
 use crate::cql::{CqlType, UdtType, parse_cql_type};
 use crate::error::{Error, Result};
@@ -266,9 +266,7 @@ fn empty_table(raw: &RawTable) -> TableMetadata {
         options: raw.options.clone(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     }
 }
 

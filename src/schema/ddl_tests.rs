@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::schema::{DroppedColumn, TableId, parse_schema};
+use crate::schema::{DroppedColumn, RowOrder, TableId, parse_schema};
 
 const TEXT: &str = r#"CREATE KEYSPACE "Ks" WITH replication = {'class': 'org.apache.cassandra.locator.SimpleStrategy', 'replication_factor': '3'} AND durable_writes = true;
 
@@ -180,9 +180,7 @@ prop_compose! {
             options,
             view: None,
             indexes: Vec::new(),
-            empty_first: false,
-            by_bytes: false,
-            short_tuples_first: false,
+            order: RowOrder::default(),
         };
         match shape_of {
             0 => {

@@ -12,7 +12,7 @@ pub use ddl::{Identifier, write_schema};
 pub use ddl_parse::{SchemaBuilder, parse_schema};
 pub use model::{
     ColumnKind, ColumnMetadata, CompactKind, DroppedColumn, IndexMetadata, KeyspaceMetadata,
-    Schema, TableId, TableMetadata, ViewMetadata,
+    RowOrder, Schema, TableId, TableMetadata, ViewMetadata,
 };
 
 pub(crate) use ddl::{map_literal, text_literal};

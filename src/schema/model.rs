@@ -127,6 +127,18 @@ pub struct ViewMetadata {
     pub include_all_columns: bool,
 }
 
+/// What of the order of rows depends on the release and, for one of them, the table ([`Schema::order_as`]). The default is that
+/// of new releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowOrder {
+    /// Clustering values without bytes come first in descending columns too.
+    pub empty_first: bool,
+    /// Clustering values are ordered by their bytes and not as their type orders them.
+    pub by_bytes: bool,
+    /// A clustering value of a tuple or user-defined type comes before one that has null fields behind the same ones.
+    pub short_tuples_first: bool,
+}
+
 /// A table (or view).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableMetadata {
@@ -160,13 +172,8 @@ pub struct TableMetadata {
     pub view: Option<ViewMetadata>,
     /// Secondary indexes.
     pub indexes: Vec<IndexMetadata>,
-    /// Clustering values without bytes come first in descending columns too ([`Schema::order_as`]).
-    pub empty_first: bool,
-    /// Clustering values are ordered by their bytes and not as their type orders them ([`Schema::order_as`]).
-    pub by_bytes: bool,
-    /// A clustering value of a tuple or user-defined type comes before one that has null fields behind the same ones
-    /// ([`Schema::order_as`]).
-    pub short_tuples_first: bool,
+    /// What of the order of its rows depends on the release.
+    pub order: RowOrder,
 }
 
 impl TableMetadata {
@@ -273,9 +280,8 @@ impl Schema {
         };
         for keyspace in self.keyspaces.values_mut() {
             keyspace.tables.values_mut().for_each(|table| {
-                table.empty_first = empty_first;
-                table.short_tuples_first = short_tuples_first;
-                table.by_bytes = major == 2 && names_are_ordered_by_bytes(table);
+                let by_bytes = major == 2 && names_are_ordered_by_bytes(table);
+                table.order = RowOrder { empty_first, by_bytes, short_tuples_first };
             });
         }
     }

@@ -106,13 +106,6 @@ fn single_row(update: &PartitionUpdate) -> Option<&Row> {
     }
 }
 
-fn says_nothing(row: &Row) -> bool {
-    row.liveness.is_empty()
-        && row.deletion.is_live()
-        && row.cells.is_empty()
-        && row.complex.is_empty()
-}
-
 /// The deletion in force at a row: of its partition, or of the range that it lies in.
 fn active_at(update: &PartitionUpdate, order: &ClusteringOrder, row: RowView<'_>) -> DeletionTime {
     let before = update.content.partition_point(|content| match content {
@@ -244,7 +237,7 @@ impl TableStep<'_, '_> {
             };
             let mut key = Vec::new();
             put_row_key(self.table, RowView { row, data: &update.data }, &mut key);
-            let stored = base && (says_nothing(row) || is_live(&update, self.rules)?);
+            let stored = base && (row.says_nothing() || is_live(&update, self.rules)?);
             let entry = pieces.rows.entry(key).or_default();
             entry.stored |= stored;
             entry.named |= !base;
@@ -454,5 +447,5 @@ impl TableStep<'_, '_> {
 /// True if anything is known of the row: then the target may have it. A row that nobody inserted is gone with its last cell, and
 /// where the tail came late the tombstones are all that is left of it.
 fn may_have_been_there(row: &Row, active: DeletionTime) -> bool {
-    !active.is_live() || !says_nothing(row)
+    !active.is_live() || !row.says_nothing()
 }

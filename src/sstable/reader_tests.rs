@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::cql::{CqlType, MarshalType};
 use crate::rows::codec::HeaderColumn;
-use crate::schema::{ColumnKind, ColumnMetadata, CompactKind};
+use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, RowOrder};
 
 /// A table made of what the header says, good enough to decode with.
 fn table_of(descriptor: &Descriptor) -> TableMetadata {
@@ -42,9 +42,7 @@ fn table_of(descriptor: &Descriptor) -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     }
 }
 

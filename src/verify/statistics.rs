@@ -149,11 +149,7 @@ impl Observed {
 
     /// A row, static or not.
     pub(super) fn row(&mut self, row: &Row, is_static: bool) {
-        let is_empty = row.cells.is_empty()
-            && row.complex.is_empty()
-            && row.liveness.is_empty()
-            && row.deletion.is_live();
-        self.rows += u64::from(!(is_static && is_empty));
+        self.rows += u64::from(!(is_static && row.says_nothing()));
         self.liveness(row.liveness);
         self.deletion(row.deletion);
         for complex in &row.complex {

@@ -11,11 +11,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import corpusfile
-import datadir
 from answers import ask, to_one_clock
-from generate import TESTDATA
 from node import LINES, Node
+from regression import save
 
 KEYSPACE = "descending"
 TABLES = {
@@ -28,7 +26,7 @@ VALUES = ["''", "'a'", "'b'", "'it'"]
 
 def main() -> None:
     scratch = Path(tempfile.mkdtemp(prefix="gen-"))
-    line, target = LINES["2.2-la"], TESTDATA / "regressions" / "2.2-la-empty-first"
+    line = LINES["2.2-la"]
     try:
         with Node(line, scratch / "node") as node:
             session = node.session()
@@ -58,9 +56,7 @@ def main() -> None:
             to_one_clock(answers)
             node.flush(["system"])
             node.control("drain")
-        datadir.copy(node.data, target / "data", [KEYSPACE], set(TABLES))
-        corpusfile.write(target, line, [(answer, "empty values in descending columns") for answer in answers], {})
-        print(sum(len(answer.rows) for answer in answers), "rows")
+        save(node, "2.2-la-empty-first", answers, "empty values in descending columns")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -11,11 +11,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import corpusfile
-import datadir
 from answers import ask, to_one_clock
-from generate import TESTDATA
 from node import LINES, Node
+from regression import save
 
 KEYSPACE = "hidden"
 TABLE = "behind"
@@ -23,7 +21,7 @@ TABLE = "behind"
 
 def main() -> None:
     scratch = Path(tempfile.mkdtemp(prefix="gen-"))
-    line, target = LINES["2.1"], TESTDATA / "regressions" / "2.1-empty-name"
+    line = LINES["2.1"]
     try:
         with Node(line, scratch / "node") as node:
             session = node.session()
@@ -43,8 +41,7 @@ def main() -> None:
             to_one_clock(answers)
             node.flush(["system"])
             node.control("drain")
-        datadir.copy(node.data, target / "data", [KEYSPACE], {TABLE})
-        corpusfile.write(target, line, [(answers[0], "cells without a name")], {})
+        save(node, "2.1-empty-name", answers, "cells without a name")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -30,7 +30,7 @@ def finish(node: Node, session: Any, keyspace: str, tables: Iterable[str]) -> li
     return answers
 
 
-def save(node: Node, name: str, answers: list[Answer], notes: str, unneeded: Iterable[str]) -> None:
+def save(node: Node, name: str, answers: list[Answer], notes: str, unneeded: Iterable[str] = ()) -> None:
     """Replaces the corpus `name`. `unneeded`: tables of the schema in which nothing of it is."""
     target = TESTDATA / "regressions" / name
     datadir.copy(node.data, target / "data", sorted({a.keyspace for a in answers}), {a.table for a in answers})

@@ -15,16 +15,20 @@ use super::model::{SourceFigures, WrittenFigures};
 /// Where the partitions of a table's SSTables are, as far as they may hold something that lives.
 pub(super) struct PartitionMap<'a> {
     table: &'a TablePlan,
-    /// SSTables that have something that lives, with their first and last token.
-    spans: Vec<Span<'a>>,
+    /// SSTables that have something that lives.
+    live: Spans<'a>,
     /// Tokens at which a partition of these is known to be, in order.
     known: Vec<Token>,
+    /// SSTables that have something deleted or expiring, where deletions are asked for.
+    deleted: Spans<'a>,
+}
+
+/// SSTables with their first and last token.
+#[derive(Default)]
+struct Spans<'a> {
+    spans: Vec<Span<'a>>,
     /// Without an index one of them may have partitions anywhere.
     blind: bool,
-    /// SSTables that have something deleted or expiring, where deletions are asked for.
-    deleted: Vec<Span<'a>>,
-    /// One of these has no index.
-    deleted_blind: bool,
 }
 
 struct Span<'a> {
@@ -50,41 +54,21 @@ fn may_live(reader: &SstableReader, now: i64) -> bool {
 
 impl<'a> PartitionMap<'a> {
     pub(super) fn of(table: &'a TablePlan) -> Result<Self> {
-        let mut map = Self {
-            table,
-            spans: Vec::new(),
-            known: Vec::new(),
-            blind: false,
-            deleted: Vec::new(),
-            deleted_blind: false,
-        };
+        let mut map =
+            Self { table, live: Spans::default(), known: Vec::new(), deleted: Spans::default() };
         let mut all_live = true;
         let asked = table.job.deletes.is_some();
         for reader in table.job.readers.iter().filter(|reader| asked && may_be_deleted(reader)) {
-            map.deleted_blind |= !reader.has_index();
-            if reader.has_index()
-                && let (Some(first), Some(last)) = (reader.first_after(None)?, reader.last_token()?)
-            {
-                map.deleted.push(Span { reader, first: first.token, last });
-            }
+            map.deleted.add(reader)?;
         }
         for reader in &table.job.readers {
             if !may_live(reader, table.job.now) {
                 all_live = false;
                 continue;
             }
-            if !reader.has_index() {
-                map.blind = true;
-                continue;
-            }
-            let (Some(first), Some(last)) = (reader.first_after(None)?, reader.last_token()?)
-            else {
-                continue;
-            };
-            let span = Span { reader, first: first.token, last };
-            map.known.extend([span.first, span.last]);
-            map.spans.push(span);
+            map.live.add(reader)?;
         }
+        map.known.extend(map.live.spans.iter().flat_map(|span| [span.first, span.last]));
         // A border is the token of a partition.
         if all_live {
             map.known.extend(&table.borders);
@@ -100,7 +84,7 @@ impl<'a> PartitionMap<'a> {
         if self.known.get(inside).is_some_and(|token| *token <= range.end) {
             return Ok(true);
         }
-        any_in(&self.spans, range)
+        self.live.any_in(range)
     }
 
     /// How many of the splits become files; of `rows` and `bytes` nothing is said.
@@ -108,12 +92,12 @@ impl<'a> PartitionMap<'a> {
         let mut written = WrittenFigures::default();
         for split in splits {
             let sure = self.is_inhabited(split.range)?;
-            written.objects += u64::from(sure || self.blind);
-            written.objects_unsure += u64::from(!sure && self.blind);
+            written.objects += u64::from(sure || self.live.blind);
+            written.objects_unsure += u64::from(!sure && self.live.blind);
         }
         for split in splits {
             written.deletes_objects_at_most +=
-                u64::from(self.deleted_blind || any_in(&self.deleted, split.range)?);
+                u64::from(self.deleted.blind || self.deleted.any_in(split.range)?);
         }
         if self.table.job.format.separate_static_only() {
             written.static_objects_at_most = written.objects;
@@ -157,15 +141,27 @@ impl<'a> PartitionMap<'a> {
     }
 }
 
-/// True if one of the SSTables has a partition with its token in `range`.
-fn any_in(spans: &[Span<'_>], range: TokenRange) -> Result<bool> {
-    for span in spans.iter().filter(|s| s.first <= range.end && s.last > range.start) {
-        let next = span.reader.first_after(Some(range.start))?;
-        if next.is_some_and(|next| next.token <= range.end) {
-            return Ok(true);
+impl<'a> Spans<'a> {
+    fn add(&mut self, reader: &'a Arc<SstableReader>) -> Result<()> {
+        if !reader.has_index() {
+            self.blind = true;
+        } else if let (Some(first), Some(last)) = (reader.first_after(None)?, reader.last_token()?)
+        {
+            self.spans.push(Span { reader, first: first.token, last });
         }
+        Ok(())
     }
-    Ok(false)
+
+    /// True if one of those with an index has a partition with its token in `range`.
+    fn any_in(&self, range: TokenRange) -> Result<bool> {
+        for span in self.spans.iter().filter(|s| s.first <= range.end && s.last > range.start) {
+            let next = span.reader.first_after(Some(range.start))?;
+            if next.is_some_and(|next| next.token <= range.end) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 fn tokens(range: &TokenRange) -> u128 {

@@ -13,7 +13,9 @@ use super::encoder::{
 use super::*;
 use crate::cql::{CqlType, parse_marshal_type};
 use crate::rows::{ComplexDeletion, LivenessInfo, LocalDeletionTime};
-use crate::schema::{ColumnKind, ColumnMetadata, CompactKind, DroppedColumn, TableMetadata};
+use crate::schema::{
+    ColumnKind, ColumnMetadata, CompactKind, DroppedColumn, RowOrder, TableMetadata,
+};
 
 /// A row with its bytes, as a test compares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,9 +219,7 @@ pub(super) fn no_table() -> TableMetadata {
         options: BTreeMap::new(),
         view: None,
         indexes: Vec::new(),
-        empty_first: false,
-        by_bytes: false,
-        short_tuples_first: false,
+        order: RowOrder::default(),
     }
 }
 

@@ -193,11 +193,7 @@ fn take(
         Offer::Row => {
             let mut row = assembler.row().clone();
             settle(&mut row, layout, false, data);
-            let says = !row.cells.is_empty()
-                || !row.complex.is_empty()
-                || !row.liveness.is_empty()
-                || !row.deletion.is_live();
-            if says {
+            if !row.says_nothing() {
                 content.push(UpdateContent::Row(row));
             }
         }
