@@ -205,7 +205,7 @@ impl DataStream {
             self.end -= self.start;
             self.start = 0;
         }
-        self.forget();
+        self.forget(FORGET_EVERY);
         let chunk_len = self.chunks.chunk_len();
         let target =
             self.start + possible.max(self.batch.min(usize::try_from(left).unwrap_or(usize::MAX)));
@@ -281,9 +281,10 @@ impl DataStream {
         true
     }
 
-    fn forget(&mut self) {
+    /// Gives the pages of the file behind the reader back, if they are as many bytes of the stream.
+    fn forget(&mut self, least: u64) {
         let behind = self.next_chunk.saturating_sub(self.forgotten);
-        if behind.saturating_mul(self.chunks.chunk_len() as u64) >= FORGET_EVERY {
+        if behind.saturating_mul(self.chunks.chunk_len() as u64) >= least {
             let start = self.chunks.stored_offset(self.forgotten);
             let end = self.chunks.stored_offset(self.next_chunk);
             self.chunks.forget(start, end.saturating_sub(start));
@@ -294,6 +295,8 @@ impl DataStream {
 
 impl Drop for DataStream {
     fn drop(&mut self) {
+        // Whoever reads a file in many small pieces would have all of it mapped in the end.
+        self.forget(1);
         self.rows.shrink(std::mem::take(&mut self.large));
     }
 }
