@@ -175,6 +175,7 @@ impl DataStream {
 
     /// Moves to `offset` of the stream.
     pub(super) fn seek(&mut self, offset: u64) {
+        self.chunks.leave_behind(self.behind(), FORGET_EVERY);
         let chunk_len = self.chunks.chunk_len() as u64;
         let chunk = offset / chunk_len;
         self.base = chunk * chunk_len;
@@ -205,7 +206,7 @@ impl DataStream {
             self.end -= self.start;
             self.start = 0;
         }
-        self.forget(FORGET_EVERY);
+        self.forget();
         let chunk_len = self.chunks.chunk_len();
         let target =
             self.start + possible.max(self.batch.min(usize::try_from(left).unwrap_or(usize::MAX)));
@@ -281,10 +282,14 @@ impl DataStream {
         true
     }
 
-    /// Gives the pages of the file behind the reader back, if they are as many bytes of the stream.
-    fn forget(&mut self, least: u64) {
-        let behind = self.next_chunk.saturating_sub(self.forgotten);
-        if behind.saturating_mul(self.chunks.chunk_len() as u64) >= least {
+    /// Bytes of the stream that were read since pages of the file were given back.
+    fn behind(&self) -> u64 {
+        let chunks = self.next_chunk.saturating_sub(self.forgotten);
+        chunks.saturating_mul(self.chunks.chunk_len() as u64)
+    }
+
+    fn forget(&mut self) {
+        if self.behind() >= FORGET_EVERY {
             let start = self.chunks.stored_offset(self.forgotten);
             let end = self.chunks.stored_offset(self.next_chunk);
             self.chunks.forget(start, end.saturating_sub(start));
@@ -295,8 +300,7 @@ impl DataStream {
 
 impl Drop for DataStream {
     fn drop(&mut self) {
-        // Whoever reads a file in many small pieces would have all of it mapped in the end.
-        self.forget(1);
+        self.chunks.leave_behind(self.behind(), FORGET_EVERY);
         self.rows.shrink(std::mem::take(&mut self.large));
     }
 }
