@@ -156,7 +156,7 @@ impl Translator {
             Err(_) => true,
         };
         // The definition may be newer than what we know.
-        if unclear && self.reload_is_worth_it() && self.reload()?.is_some() {
+        if unclear && self.reload_is_worth_it(Instant::now()) && self.reload()?.is_some() {
             decoded = self.decode(version, payload);
         }
         let mutation = match decoded {
@@ -281,13 +281,20 @@ impl Translator {
         Ok(())
     }
 
-    fn is_dirty(&self) -> bool {
-        self.dirty_until.is_some_and(|until| Instant::now() < until) && self.reload_is_worth_it()
+    fn is_dirty(&mut self) -> bool {
+        let Some(until) = self.dirty_until else { return false };
+        // Asked for each mutation: one look at the clock, and none when it is over.
+        let now = Instant::now();
+        if now >= until {
+            self.dirty_until = None;
+            return false;
+        }
+        self.reload_is_worth_it(now)
     }
 
     /// A mutation that is unclear is worth a look at the disk, unless there was one just now.
-    fn reload_is_worth_it(&self) -> bool {
-        self.last_reload.is_none_or(|at| at.elapsed() >= RELOAD_PAUSE)
+    fn reload_is_worth_it(&self, now: Instant) -> bool {
+        self.last_reload.is_none_or(|at| now.duration_since(at) >= RELOAD_PAUSE)
     }
 
     /// Reads the definitions anew, if there may be others; returns what was read.
