@@ -180,6 +180,10 @@ impl Translator {
         if let Err(error) = self.watch(&mutation) {
             return Ok(Translated::Undecodable(error.to_string()));
         }
+        drop(updates);
+        if let Some(decoder) = self.decoders.get_mut(&version) {
+            decoder.recycle(mutation);
+        }
         Ok(Translated::Records(self.writer.index()))
     }
 
