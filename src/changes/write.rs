@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::canonical::{is_canonical, is_canonical_if_written};
 use super::origin::{LogPosition, Origin, Position};
+use super::table_text::{Op, TableText, quoted, table_head};
 use crate::cql::CqlType;
 use crate::error::{DecodeError, Error, Result};
 use crate::io::ByteReader;
-use crate::output::{JsonText, Stamp};
+use crate::output::JsonText;
 use crate::rows::{
     Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, NO_TTL, PartitionUpdate,
     RangeBound, RowView, ShardKind, Span, UpdateContent, read_shards,
@@ -17,39 +18,6 @@ use crate::schema::{ColumnMetadata, TableMetadata};
 
 /// Tables remembered at most; a schema that keeps changing makes new ones.
 const MAX_TABLES: usize = 4096;
-
-/// What is the same in all records of a table.
-#[derive(Debug)]
-struct TableText {
-    /// Its address, which it is found by, is not used again while this is here.
-    table: Arc<TableMetadata>,
-    /// The beginning of a record up to its key, of each [`Op`].
-    heads: [Stamp; 4],
-    partition: Vec<Stamp>,
-    clustering: Vec<Stamp>,
-    statics: Vec<CellsText>,
-    regulars: Vec<CellsText>,
-}
-
-/// What stands before the cells of a column.
-#[derive(Debug)]
-struct CellsText {
-    /// If it is the first one of the row.
-    first: Stamp,
-    /// Behind another column.
-    next: Stamp,
-}
-
-/// Records of one partition.
-#[derive(Debug, Clone, Copy)]
-enum Op {
-    Upsert,
-    Delete,
-    DeletePartition,
-    DeleteRange,
-}
-
-const OPS: [&str; 4] = ["upsert", "delete", "delete_partition", "delete_range"];
 
 /// A number and the text with it, which mostly is that of the cell before.
 #[derive(Debug, Default)]
@@ -70,50 +38,6 @@ impl NumberText {
             self.text.text(tail);
         }
         &self.text
-    }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn table_head(table: &TableMetadata) -> String {
-    let mut head =
-        format!("\"keyspace\":{},\"table\":{}", quoted(&table.keyspace), quoted(&table.name));
-    if let Some(id) = table.id {
-        head.push_str(&format!(",\"tableId\":\"{id}\""));
-    }
-    head
-}
-
-impl TableText {
-    fn new(table: &Arc<TableMetadata>) -> Self {
-        let keys = |columns: &[ColumnMetadata], comma: &str| {
-            let lead = |(i, column): (usize, &ColumnMetadata)| {
-                let comma = if i == 0 { comma } else { "," };
-                Stamp::new(&format!("{comma}{}:", quoted(&column.name)))
-            };
-            columns.iter().enumerate().map(lead).collect()
-        };
-        let cells = |columns: &[ColumnMetadata]| {
-            let lead = |column: &ColumnMetadata| {
-                let lead = format!("{}:{{", quoted(&column.name));
-                CellsText {
-                    first: Stamp::new(&format!(",\"cells\":{{{lead}")),
-                    next: Stamp::new(&format!(",{lead}")),
-                }
-            };
-            columns.iter().map(lead).collect()
-        };
-        let head = table_head(table);
-        Self {
-            table: Arc::clone(table),
-            heads: OPS.map(|op| Stamp::new(&format!("{{\"op\":\"{op}\",{head},\"key\":{{"))),
-            partition: keys(&table.partition_key, ""),
-            clustering: keys(&table.clustering, ","),
-            statics: cells(&table.statics),
-            regulars: cells(&table.regulars),
-        }
     }
 }
 
@@ -438,17 +362,9 @@ impl Pen {
         reads_back(&mut self.out, written, cql_type, value.of(data))
     }
 
-    /// `"name":value`, and `"bytes_name":"0x…"` if the value's text does not read back.
+    /// A value, and `"bytes_name":"0x…"` behind it if its text does not read back.
     #[inline]
-    fn exact_value(
-        &mut self,
-        name: &str,
-        bytes_name: &str,
-        cql_type: &CqlType,
-        value: Span,
-        data: &[u8],
-    ) {
-        self.text(name);
+    fn exact_value(&mut self, bytes_name: &str, cql_type: &CqlType, value: Span, data: &[u8]) {
         if !self.value(cql_type, value, data) {
             self.text(bytes_name);
             self.text(&hex(value.of(data)));
@@ -494,13 +410,7 @@ impl Pen {
 
     /// The beginning of a record up to its key; the clustering columns are those that `clustering` has.
     fn head(&mut self, op: Op, key: &Key<'_>, clustering: &[ClusteringValue], data: &[u8]) {
-        let [upsert, delete, delete_partition, delete_range] = &key.text.heads;
-        self.out.stamp(match op {
-            Op::Upsert => upsert,
-            Op::Delete => delete,
-            Op::DeletePartition => delete_partition,
-            Op::DeleteRange => delete_range,
-        });
+        self.out.stamp(key.text.head(op));
         self.out.copy(key.partition);
         self.exact.clear();
         if !clustering.is_empty() {
@@ -511,7 +421,9 @@ impl Pen {
             }
         }
         self.byte(b'}');
-        self.text(key.bytes);
+        if !key.bytes.is_empty() {
+            self.text(key.bytes);
+        }
         self.exact_clustering(",\"clusteringBytes\":");
     }
 
@@ -605,7 +517,8 @@ impl Pen {
         } else if counter {
             self.shards(cell.value.of(data));
         } else {
-            self.exact_value("\"value\":", ",\"bytes\":", cql_type, cell.value, data);
+            self.text("\"value\":");
+            self.exact_value(",\"bytes\":", cql_type, cell.value, data);
             return self.times_behind(cell);
         }
         self.times(cell);
@@ -678,28 +591,28 @@ impl Pen {
 
     fn element(&mut self, cql_type: &CqlType, cell: &Cell, data: &[u8]) {
         let path = cell.path.of(data);
-        let (key, bytes) = ("{\"key\":", ",\"keyBytes\":");
+        let bytes = ",\"keyBytes\":";
+        self.text("{\"key\":");
         let mut value_type = None;
         match cql_type {
             CqlType::Map { key: key_type, value, .. } => {
-                self.exact_value(key, bytes, key_type, cell.path, data);
+                self.exact_value(bytes, key_type, cell.path, data);
                 value_type = Some(&**value);
             }
-            CqlType::Set { element, .. } => self.exact_value(key, bytes, element, cell.path, data),
+            CqlType::Set { element, .. } => self.exact_value(bytes, element, cell.path, data),
             CqlType::List { element, .. } => {
-                self.exact_value(key, bytes, &CqlType::Timeuuid, cell.path, data);
+                self.exact_value(bytes, &CqlType::Timeuuid, cell.path, data);
                 value_type = Some(&**element);
             }
             CqlType::Udt { udt, .. } => {
                 let index = path.try_into().map(u16::from_be_bytes).ok();
                 match index.and_then(|index| udt.fields.get(usize::from(index))) {
                     Some((name, field)) => {
-                        self.text(key);
                         self.text(&quoted(name));
                         value_type = Some(field);
                     }
                     None => {
-                        self.text("{\"key\":null,\"keyBytes\":");
+                        self.text("null,\"keyBytes\":");
                         self.text(&hex(path));
                         value_type = Some(&CqlType::Blob);
                     }
@@ -711,7 +624,8 @@ impl Pen {
         match value_type {
             _ if cell.is_tombstone() => self.text(",\"deleted\":true"),
             Some(value_type) => {
-                self.exact_value(",\"value\":", ",\"bytes\":", value_type, cell.value, data);
+                self.text(",\"value\":");
+                self.exact_value(",\"bytes\":", value_type, cell.value, data);
             }
             // The value of a set's element is empty, but for what Thrift clients wrote.
             None if !value.is_empty() => {

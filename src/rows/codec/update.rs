@@ -273,22 +273,28 @@ impl UpdateDecoder {
             regulars: Vec::new(),
             columns: &[],
         };
-        let start = r.position();
-        if head.has_statics() {
-            skip_columns(&mut r)?;
-        }
-        skip_columns(&mut r)?;
-        head.columns = bytes.get(start..r.position()).unwrap_or_default();
-
         let (known, plans) =
             self.tables.entry(id).or_insert_with(|| (Arc::clone(table), Vec::new()));
         if !Arc::ptr_eq(known, table) {
             *known = Arc::clone(table);
             plans.clear();
         }
+        // Lists say where they end: what begins as one of a plan is that one.
+        let (start, rest) = (r.position(), r.rest());
         let same =
-            |plan: &Plan| plan.columns == head.columns && plan.has_statics == head.has_statics();
-        let at = match plans.iter().position(same) {
+            |plan: &Plan| plan.has_statics == head.has_statics() && rest.starts_with(&plan.columns);
+        let found = plans.iter().position(same);
+        match found.and_then(|at| plans.get(at)) {
+            Some(plan) => r.skip(plan.columns.len(), "columns")?,
+            None => {
+                if head.has_statics() {
+                    skip_columns(&mut r)?;
+                }
+                skip_columns(&mut r)?;
+            }
+        }
+        head.columns = bytes.get(start..r.position()).unwrap_or_default();
+        let at = match found {
             Some(at) => at,
             None => {
                 head.read_columns()?;
