@@ -247,10 +247,11 @@ def make_set(source: Path, target: Path) -> int:
     logs = [path for path in sorted(source.glob("CommitLog-*.log")) if any(path.read_bytes()[4096:4096 + 65536])]
     target.mkdir(parents=True)
     size, used, number = 0, 0, 0
+    first = max(int(log.stem.split("-")[2]) for log in logs) + 1_000_000
     while size < SET_BYTES:
         for log in logs:
             _, version, old = log.stem.split("-")
-            new = int(old) + 1_000_000 + number
+            new = first + number
             content = renamed(log.read_bytes(), int(old), new)
             (target / f"CommitLog-{version}-{new}.log").write_bytes(content)
             size, used, number = size + len(content), used + len(content.rstrip(b"\0")), number + 1

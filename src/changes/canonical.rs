@@ -57,6 +57,24 @@ pub(super) fn is_canonical(cql_type: &CqlType, bytes: &[u8]) -> bool {
     }
 }
 
+/// True for types of which every value that has a text is canonical: one that was written need not be looked at again.
+#[inline]
+pub(super) fn is_canonical_if_written(cql_type: &CqlType) -> bool {
+    matches!(
+        cql_type,
+        CqlType::Text
+            | CqlType::Ascii
+            | CqlType::Blob
+            | CqlType::Smallint
+            | CqlType::Int
+            | CqlType::Bigint
+            | CqlType::Timestamp
+            | CqlType::Date
+            | CqlType::Uuid
+            | CqlType::Timeuuid
+    )
+}
+
 /// A number in two's complement without bytes that only repeat the sign.
 fn is_least(bytes: &[u8]) -> bool {
     match bytes {

@@ -20,6 +20,7 @@ mod line;
 mod names;
 mod origin;
 mod read;
+mod table_text;
 mod value;
 mod watermark;
 mod write;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::changes::canonical::is_canonical;
+use crate::changes::canonical::{is_canonical, is_canonical_if_written};
 use crate::changes::samples::{Tape, cql_type, value};
 use crate::output::ValueWriter;
 
@@ -36,7 +36,11 @@ proptest! {
         bytes in proptest::collection::vec(prop_oneof![Just(0_u8), Just(0xff), any::<u8>()], 0..24),
     ) {
         let of = cql_type(&mut Tape { choices: &choices, at: 0 }, 2, true);
-        let back = text_of(&of, &bytes).and_then(|text| bytes_of(&of, &text));
+        let text = text_of(&of, &bytes);
+        if is_canonical_if_written(&of) {
+            prop_assert_eq!(is_canonical(&of, &bytes), text.is_ok(), "{}", of);
+        }
+        let back = text.and_then(|text| bytes_of(&of, &text));
         prop_assert_eq!(is_canonical(&of, &bytes), back == Ok(bytes), "{}", of);
     }
 

@@ -3,94 +3,41 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::canonical::is_canonical;
+use super::canonical::{is_canonical, is_canonical_if_written};
 use super::origin::{LogPosition, Origin, Position};
+use super::table_text::{Op, TableText, quoted, table_head};
 use crate::cql::CqlType;
 use crate::error::{DecodeError, Error, Result};
 use crate::io::ByteReader;
-use crate::output::ValueWriter;
+use crate::output::JsonText;
 use crate::rows::{
     Cell, ClusteringKind, ClusteringValue, ComplexDeletion, DeletionTime, NO_TTL, PartitionUpdate,
-    RangeBound, RowView, ShardKind, UpdateContent, read_shards,
+    RangeBound, RowView, ShardKind, Span, UpdateContent, read_shards,
 };
 use crate::schema::{ColumnMetadata, TableMetadata};
 
 /// Tables remembered at most; a schema that keeps changing makes new ones.
 const MAX_TABLES: usize = 4096;
 
-/// What is the same in all records of a table.
-#[derive(Debug)]
-struct TableText {
-    /// Its address, which it is found by, is not used again while this is here.
-    table: Arc<TableMetadata>,
-    /// The beginning of a record up to its key, of each [`Op`].
-    heads: [String; 4],
-    partition: Vec<String>,
-    clustering: Vec<String>,
-    statics: Vec<String>,
-    regulars: Vec<String>,
-}
-
-/// Records of one partition.
-#[derive(Debug, Clone, Copy)]
-enum Op {
-    Upsert,
-    Delete,
-    DeletePartition,
-    DeleteRange,
-}
-
-const OPS: [&str; 4] = ["upsert", "delete", "delete_partition", "delete_range"];
-
-/// A number and the text with it, which mostly is that of the cell or mutation before.
+/// A number and the text with it, which mostly is that of the cell before.
 #[derive(Debug, Default)]
 struct NumberText {
     number: Option<i64>,
-    text: String,
+    text: JsonText,
 }
 
 impl NumberText {
     /// `lead`, the number, `tail`; lead and tail are always the same.
     #[inline]
-    fn of(&mut self, lead: &str, number: i64, tail: &str) -> &[u8] {
+    fn of(&mut self, lead: &str, number: i64, tail: &str) -> &JsonText {
         if self.number != Some(number) {
             self.number = Some(number);
-            self.text.clear();
-            self.text.push_str(lead);
-            self.text.push_str(itoa::Buffer::new().format(number));
-            self.text.push_str(tail);
+            self.text.truncate(0);
+            self.text.text(lead);
+            self.text.number(number);
+            self.text.text(tail);
         }
-        self.text.as_bytes()
-    }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn table_head(table: &TableMetadata) -> String {
-    let mut head =
-        format!("\"keyspace\":{},\"table\":{}", quoted(&table.keyspace), quoted(&table.name));
-    if let Some(id) = table.id {
-        head.push_str(&format!(",\"tableId\":\"{id}\""));
-    }
-    head
-}
-
-impl TableText {
-    fn new(table: &Arc<TableMetadata>) -> Self {
-        let leads = |columns: &[ColumnMetadata]| {
-            columns.iter().map(|column| format!("{}:", quoted(&column.name))).collect()
-        };
-        let head = table_head(table);
-        Self {
-            table: Arc::clone(table),
-            heads: OPS.map(|op| format!("{{\"op\":\"{op}\",{head},\"key\":{{")),
-            partition: leads(&table.partition_key),
-            clustering: leads(&table.clustering),
-            statics: leads(&table.statics),
-            regulars: leads(&table.regulars),
-        }
+        &self.text
     }
 }
 
@@ -110,19 +57,18 @@ pub struct ChangeRecordWriter {
     /// Table of the partition at hand.
     text: Option<Arc<TableText>>,
     /// The partition key of the partition at hand.
-    key: Vec<u8>,
+    key: JsonText,
     /// `partitionKeyBytes`, if there are any.
-    key_bytes: Vec<u8>,
+    key_bytes: String,
 }
 
 #[derive(Debug, Default)]
 struct Pen {
-    out: Vec<u8>,
-    values: ValueWriter,
-    /// Host and segment of the last position in a log, as they are in records.
-    segment: Option<(uuid::Uuid, i64, String)>,
-    /// Host and position.
-    origin: String,
+    out: JsonText,
+    /// Host, position, and all up to the index.
+    origin: JsonText,
+    /// Host and segment in it, if it is one in a log, and where their text ends.
+    segment: Option<(uuid::Uuid, i64, usize)>,
     index: u32,
     /// The write time of a cell that does not expire, to the end of the cell.
     write_time: NumberText,
@@ -138,10 +84,12 @@ impl ChangeRecordWriter {
         match &origin.position {
             Position::Log(at) => self.pen.begin_in_log(host, *at),
             Position::Sstable { sstable, record } => {
-                self.pen.origin = format!(
-                    ",\"hostId\":\"{host}\",\"position\":{{\"sstable\":{},\"record\":{record}}}",
+                self.pen.segment = None;
+                self.pen.origin.truncate(0);
+                self.pen.origin.text(&format!(
+                    ",\"hostId\":\"{host}\",\"position\":{{\"sstable\":{},\"record\":{record}}},\"index\":",
                     quoted(sstable)
-                );
+                ));
             }
         }
     }
@@ -216,7 +164,7 @@ impl ChangeRecordWriter {
                 Arc::clone(text.or_insert_with(|| Arc::new(TableText::new(table))))
             }
         };
-        partition_key(&mut self.pen, table, &text, key, &mut self.key, &mut self.key_bytes)?;
+        partition_key(table, &text, key, &mut self.key, &mut self.key_bytes)?;
         self.text = Some(text);
         Ok(())
     }
@@ -282,17 +230,17 @@ impl ChangeRecordWriter {
 
     /// The lines written since the last [`ChangeRecordWriter::clear`] or [`ChangeRecordWriter::take`].
     pub fn buffer(&self) -> &[u8] {
-        &self.pen.out
+        self.pen.out.written()
     }
 
     /// Forgets them, keeping the memory.
     pub fn clear(&mut self) {
-        self.pen.out.clear();
+        self.pen.out.truncate(0);
     }
 
     /// Hands them over.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.pen.out)
+        self.pen.out.take()
     }
 }
 
@@ -313,8 +261,8 @@ fn ends_inclusive(kind: ClusteringKind) -> bool {
 
 /// Key and table of the records of one partition.
 struct Key<'a> {
-    partition: &'a [u8],
-    bytes: &'a [u8],
+    partition: &'a JsonText,
+    bytes: &'a str,
     table: &'a TableMetadata,
     text: &'a TableText,
 }
@@ -326,24 +274,19 @@ fn unpaired(table: &TableMetadata, what: &str) -> Error {
 
 /// Fills `out` with the partition key's columns, and `exact` with its bytes if the text does not read back to them.
 fn partition_key(
-    pen: &mut Pen,
     table: &TableMetadata,
     text: &TableText,
     key: &[u8],
-    out: &mut Vec<u8>,
-    exact: &mut Vec<u8>,
+    out: &mut JsonText,
+    exact: &mut String,
 ) -> Result<()> {
-    out.clear();
+    out.truncate(0);
     exact.clear();
-    std::mem::swap(&mut pen.out, out);
     let mut canonical = true;
     let mut r = ByteReader::new(key);
     let single = table.partition_key.len() == 1;
-    for (i, (column, lead)) in table.partition_key.iter().zip(&text.partition).enumerate() {
-        if i > 0 {
-            pen.byte(b',');
-        }
-        pen.text(lead);
+    for (column, lead) in table.partition_key.iter().zip(&text.partition) {
+        out.stamp(lead);
         let component = if single {
             key
         } else {
@@ -351,15 +294,25 @@ fn partition_key(
             canonical &= r.read_u8("end of a component").is_ok_and(|end| end == 0);
             component.unwrap_or_default()
         };
-        canonical &= pen.value(&column.cql_type, component);
+        let written = out.value(&column.cql_type, component).is_ok();
+        canonical &= reads_back(out, written, &column.cql_type, component);
     }
     canonical &= single || r.is_empty();
-    std::mem::swap(&mut pen.out, out);
     if !canonical {
-        exact.extend_from_slice(b",\"partitionKeyBytes\":");
-        exact.extend_from_slice(hex(key).as_bytes());
+        exact.push_str(",\"partitionKeyBytes\":");
+        exact.push_str(&hex(key));
     }
     Ok(())
+}
+
+/// What comes of a value that was `written` or not: false if its text does not read back to the bytes. If there is none, null
+/// takes its place.
+#[inline]
+fn reads_back(out: &mut JsonText, written: bool, cql_type: &CqlType, bytes: &[u8]) -> bool {
+    if !written {
+        out.text("null");
+    }
+    written && (is_canonical_if_written(cql_type) || is_canonical(cql_type, bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -368,52 +321,53 @@ fn hex(bytes: &[u8]) -> String {
 
 impl Pen {
     fn begin_in_log(&mut self, host: uuid::Uuid, LogPosition { segment, offset }: LogPosition) {
-        let known = self.segment.take().filter(|known| (known.0, known.1) == (host, segment));
-        let known = known.unwrap_or_else(|| {
-            let text =
-                format!(",\"hostId\":\"{host}\",\"position\":{{\"segment\":{segment},\"offset\":");
-            (host, segment, text)
-        });
-        self.origin.clear();
-        self.origin.push_str(&known.2);
-        self.origin.push_str(itoa::Buffer::new().format(offset));
-        self.origin.push('}');
-        self.segment = Some(known);
+        let prefix = match self.segment {
+            Some((known_host, known, prefix)) if (known_host, known) == (host, segment) => prefix,
+            _ => {
+                self.origin.truncate(0);
+                self.origin.text(&format!(
+                    ",\"hostId\":\"{host}\",\"position\":{{\"segment\":{segment},\"offset\":"
+                ));
+                let prefix = self.origin.len();
+                self.segment = Some((host, segment, prefix));
+                prefix
+            }
+        };
+        self.origin.truncate(prefix);
+        self.origin.number(i64::from(offset));
+        self.origin.text("},\"index\":");
     }
 
     #[inline]
     fn byte(&mut self, byte: u8) {
-        self.out.push(byte);
+        self.out.byte(byte);
     }
 
     // Inlined, so that texts known when this is compiled are stored and not copied by a call.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.text(text);
     }
 
     #[inline]
     fn number(&mut self, lead: &str, number: i64) {
         self.text(lead);
-        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.out.number(number);
     }
 
     /// Writes a value, or null if it is none; false if the text does not read back to the bytes.
-    fn value(&mut self, cql_type: &CqlType, bytes: &[u8]) -> bool {
-        let written = self.values.append(cql_type, bytes, &mut self.out).is_ok();
-        if !written {
-            self.text("null");
-        }
-        written && is_canonical(cql_type, bytes)
+    #[inline]
+    fn value(&mut self, cql_type: &CqlType, value: Span, data: &[u8]) -> bool {
+        let written = self.out.value_in(cql_type, value, data).is_ok();
+        reads_back(&mut self.out, written, cql_type, value.of(data))
     }
 
-    /// `"name":value`, and `"bytes_name":"0x…"` if the value's text does not read back.
+    /// A value, and `"bytes_name":"0x…"` behind it if its text does not read back.
     #[inline]
-    fn exact_value(&mut self, name: &str, bytes_name: &str, cql_type: &CqlType, bytes: &[u8]) {
-        self.text(name);
-        if !self.value(cql_type, bytes) {
+    fn exact_value(&mut self, bytes_name: &str, cql_type: &CqlType, value: Span, data: &[u8]) {
+        if !self.value(cql_type, value, data) {
             self.text(bytes_name);
-            self.text(&hex(bytes));
+            self.text(&hex(value.of(data)));
         }
     }
 
@@ -424,13 +378,15 @@ impl Pen {
         value: Option<&ClusteringValue>,
         data: &[u8],
     ) {
-        let bytes = value.and_then(|value| value.bytes(data));
-        let kept = match bytes {
-            None => {
+        let kept = match value {
+            None | Some(ClusteringValue::Null) => {
                 self.text("null");
                 None
             }
-            Some(bytes) => (!self.value(&column.cql_type, bytes)).then(|| bytes.to_vec()),
+            Some(ClusteringValue::Value(span)) => {
+                let exact = self.value(&column.cql_type, *span, data);
+                (!exact).then(|| span.of(data).to_vec())
+            }
         };
         self.exact.push(kept);
     }
@@ -454,25 +410,20 @@ impl Pen {
 
     /// The beginning of a record up to its key; the clustering columns are those that `clustering` has.
     fn head(&mut self, op: Op, key: &Key<'_>, clustering: &[ClusteringValue], data: &[u8]) {
-        let [upsert, delete, delete_partition, delete_range] = &key.text.heads;
-        self.text(match op {
-            Op::Upsert => upsert,
-            Op::Delete => delete,
-            Op::DeletePartition => delete_partition,
-            Op::DeleteRange => delete_range,
-        });
-        self.out.extend_from_slice(key.partition);
+        self.out.stamp(key.text.head(op));
+        self.out.copy(key.partition);
         self.exact.clear();
         if !clustering.is_empty() {
             let mut values = clustering.iter();
             for (column, lead) in key.table.clustering.iter().zip(&key.text.clustering) {
-                self.byte(b',');
-                self.text(lead);
+                self.out.stamp(lead);
                 self.clustering_value(column, values.next(), data);
             }
         }
         self.byte(b'}');
-        self.out.extend_from_slice(key.bytes);
+        if !key.bytes.is_empty() {
+            self.text(key.bytes);
+        }
         self.exact_clustering(",\"clusteringBytes\":");
     }
 
@@ -481,10 +432,8 @@ impl Pen {
             self.text(",\"base\":true");
         }
         if !self.origin.is_empty() {
-            let origin = std::mem::take(&mut self.origin);
-            self.text(&origin);
-            self.origin = origin;
-            self.number(",\"index\":", i64::from(self.index));
+            self.out.copy(&self.origin);
+            self.out.number(i64::from(self.index));
         }
         self.text("}\n");
         self.index = self.index.wrapping_add(1);
@@ -521,7 +470,7 @@ impl Pen {
     }
 
     fn cells(&mut self, key: &Key<'_>, RowView { row, data }: RowView<'_>, is_static: bool) {
-        let (columns, leads) = if is_static {
+        let (columns, texts) = if is_static {
             (&key.table.statics, &key.text.statics)
         } else {
             (&key.table.regulars, &key.text.regulars)
@@ -529,8 +478,12 @@ impl Pen {
         let (mut cells, mut complex) = (row.cells.as_slice(), row.complex.as_slice());
         let mut first = true;
         loop {
-            let next = [cells.first().map(|c| c.column), complex.first().map(|c| c.column)];
-            let Some(at) = next.into_iter().flatten().min() else { break };
+            let at = match (cells.first(), complex.first()) {
+                (Some(cell), Some(reset)) => cell.column.min(reset.column),
+                (Some(cell), None) => cell.column,
+                (None, Some(reset)) => reset.column,
+                (None, None) => break,
+            };
             let own = cells.iter().take_while(|cell| cell.column == at).count();
             let (mine, rest) = cells.split_at_checked(own).unwrap_or((cells, &[]));
             cells = rest;
@@ -540,18 +493,17 @@ impl Pen {
             }
             let place = usize::from(at);
             // A decoder makes no cells of columns that the table does not have.
-            let (Some(column), Some(lead)) = (columns.get(place), leads.get(place)) else {
+            let (Some(column), Some(text)) = (columns.get(place), texts.get(place)) else {
                 continue;
             };
-            self.text(if first { ",\"cells\":{" } else { "," });
+            self.out.stamp(if first { &text.first } else { &text.next });
             first = false;
-            self.text(lead);
             if column.cql_type.is_multi_cell() {
                 self.complex(&column.cql_type, reset, mine, data);
             } else if let Some(cell) = mine.first() {
                 self.simple(key.table.counter, &column.cql_type, cell, data);
             } else {
-                self.text("{}");
+                self.byte(b'}');
             }
         }
         if !first {
@@ -560,13 +512,13 @@ impl Pen {
     }
 
     fn simple(&mut self, counter: bool, cql_type: &CqlType, cell: &Cell, data: &[u8]) {
-        let value = cell.value.of(data);
         if cell.is_tombstone() {
-            self.text("{\"deleted\":true,");
+            self.text("\"deleted\":true,");
         } else if counter {
-            self.shards(value);
+            self.shards(cell.value.of(data));
         } else {
-            self.exact_value("{\"value\":", ",\"bytes\":", cql_type, value);
+            self.text("\"value\":");
+            self.exact_value(",\"bytes\":", cql_type, cell.value, data);
             return self.times_behind(cell);
         }
         self.times(cell);
@@ -589,12 +541,12 @@ impl Pen {
             return self.times(cell);
         }
         let text = self.write_time.of(",\"writetime\":", cell.timestamp, "}");
-        self.out.extend_from_slice(text);
+        self.out.copy(text);
     }
 
     fn shards(&mut self, context: &[u8]) {
         let shards = read_shards(context).unwrap_or_default();
-        self.text("{\"shards\":[");
+        self.text("\"shards\":[");
         for (i, shard) in shards.iter().enumerate() {
             self.text(if i == 0 { "{\"id\":\"" } else { ",{\"id\":\"" });
             let id = uuid::Uuid::from_bytes(shard.id);
@@ -624,7 +576,6 @@ impl Pen {
         cells: &[Cell],
         data: &[u8],
     ) {
-        self.byte(b'{');
         if let Some(reset) = reset {
             self.number("\"reset\":", reset.deletion.marked_for_delete_at);
             if !cells.is_empty() {
@@ -640,28 +591,28 @@ impl Pen {
 
     fn element(&mut self, cql_type: &CqlType, cell: &Cell, data: &[u8]) {
         let path = cell.path.of(data);
-        let (key, bytes) = ("{\"key\":", ",\"keyBytes\":");
+        let bytes = ",\"keyBytes\":";
+        self.text("{\"key\":");
         let mut value_type = None;
         match cql_type {
             CqlType::Map { key: key_type, value, .. } => {
-                self.exact_value(key, bytes, key_type, path);
+                self.exact_value(bytes, key_type, cell.path, data);
                 value_type = Some(&**value);
             }
-            CqlType::Set { element, .. } => self.exact_value(key, bytes, element, path),
+            CqlType::Set { element, .. } => self.exact_value(bytes, element, cell.path, data),
             CqlType::List { element, .. } => {
-                self.exact_value(key, bytes, &CqlType::Timeuuid, path);
+                self.exact_value(bytes, &CqlType::Timeuuid, cell.path, data);
                 value_type = Some(&**element);
             }
             CqlType::Udt { udt, .. } => {
                 let index = path.try_into().map(u16::from_be_bytes).ok();
                 match index.and_then(|index| udt.fields.get(usize::from(index))) {
                     Some((name, field)) => {
-                        self.text(key);
                         self.text(&quoted(name));
                         value_type = Some(field);
                     }
                     None => {
-                        self.text("{\"key\":null,\"keyBytes\":");
+                        self.text("null,\"keyBytes\":");
                         self.text(&hex(path));
                         value_type = Some(&CqlType::Blob);
                     }
@@ -672,7 +623,10 @@ impl Pen {
         let value = cell.value.of(data);
         match value_type {
             _ if cell.is_tombstone() => self.text(",\"deleted\":true"),
-            Some(value_type) => self.exact_value(",\"value\":", ",\"bytes\":", value_type, value),
+            Some(value_type) => {
+                self.text(",\"value\":");
+                self.exact_value(",\"bytes\":", value_type, cell.value, data);
+            }
             // The value of a set's element is empty, but for what Thrift clients wrote.
             None if !value.is_empty() => {
                 self.text(",\"bytes\":");

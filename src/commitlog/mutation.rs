@@ -10,10 +10,10 @@
 //!
 //! A mutation must decode to its last byte: nothing else tells that the schema is the one it was written with.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use memchr::memmem;
+use rustc_hash::FxHashMap;
 
 use super::descriptor::LogVersion;
 use super::legacy_mutation::{
@@ -48,6 +48,9 @@ pub enum MutationError {
     #[error("{0}")]
     Decode(#[from] DecodeError),
 }
+
+/// Bytes of the largest mutation whose memory is kept for the next one.
+const MAX_SPARE: usize = 64 << 10;
 
 /// How many places are tried behind updates of unknown tables.
 const MAX_ATTEMPTS: u32 = 200;
@@ -201,7 +204,9 @@ pub struct MutationDecoder {
     version: LogVersion,
     updates: UpdateDecoder,
     /// How the cells of 2.x are named, by table.
-    layouts: HashMap<TableId, (Arc<TableMetadata>, Arc<LegacyLayout>)>,
+    layouts: FxHashMap<TableId, (Arc<TableMetadata>, Arc<LegacyLayout>)>,
+    /// One that was recycled, to be overwritten.
+    spare: Mutation,
 }
 
 impl MutationDecoder {
@@ -210,13 +215,25 @@ impl MutationDecoder {
         Self {
             version,
             updates: UpdateDecoder::new(version.has_uint_deletion_time()),
-            layouts: HashMap::new(),
+            layouts: FxHashMap::default(),
+            spare: Mutation::default(),
         }
     }
 
     /// The version it is for.
     pub fn version(&self) -> LogVersion {
         self.version
+    }
+
+    /// Takes back a mutation that is not needed any more: the next one is decoded into its memory, unless that is much.
+    pub fn recycle(&mut self, mut mutation: Mutation) {
+        let memory: usize = mutation.updates.iter().map(PartitionUpdate::memory).sum();
+        if mutation.key.len() + memory <= MAX_SPARE {
+            mutation.unknown.clear();
+            mutation.not_reached = 0;
+            mutation.left_out = CellsLeftOut::default();
+            self.spare = mutation;
+        }
     }
 
     /// Decodes the mutation in `payload`.
@@ -233,13 +250,15 @@ impl MutationDecoder {
         }
         let mut r = ByteReader::new(payload);
         let mut left = read_count(&mut r)?;
-        let mut mutation = Mutation::default();
+        let mut mutation = std::mem::take(&mut self.spare);
+        // Updates behind these are of another mutation.
+        let mut count = 0;
         while left > 0 {
             let at = r.position();
             let (id, key) = read_id_and_key(&mut r)?;
-            if mutation.key.is_empty() && mutation.updates.is_empty() && mutation.unknown.is_empty()
-            {
-                mutation.key = key.to_vec();
+            if count == 0 {
+                mutation.key.clear();
+                mutation.key.extend_from_slice(key);
             } else if mutation.key != key {
                 return Err(DecodeError::invalid(
                     "an update of another partition than the one before it",
@@ -249,6 +268,7 @@ impl MutationDecoder {
             }
             left -= 1;
             let Some(table) = tables(id) else {
+                mutation.updates.truncate(count);
                 mutation.unknown.push(id);
                 if left == 0 {
                     return Ok(mutation);
@@ -258,10 +278,18 @@ impl MutationDecoder {
                 mutation.take(tail);
                 return Ok(mutation);
             };
-            let left_out = &mut mutation.left_out;
-            let update = self.updates.read(&mut r, id, &table, key, left_out);
-            mutation.updates.push(update.map_err(|e| of_table(e, id))?);
+            let update = match mutation.updates.get_mut(count) {
+                Some(update) => update,
+                None => {
+                    mutation.updates.push_mut(PartitionUpdate::new(Arc::clone(&table), Vec::new()))
+                }
+            };
+            let read =
+                self.updates.read_into(&mut r, id, &table, key, &mut mutation.left_out, update);
+            read.map_err(|e| of_table(e, id))?;
+            count += 1;
         }
+        mutation.updates.truncate(count);
         r.finish("mutation")?;
         Ok(mutation)
     }

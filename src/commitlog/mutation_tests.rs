@@ -103,6 +103,34 @@ fn unknown_tables_are_passed_by() {
     }
 }
 
+#[test]
+fn mutations_in_the_memory_of_others_are_as_if_they_were_new() {
+    let known = plain_table();
+    let lookup = |wanted: TableId| (0..10).any(|n| id(n) == wanted).then(|| Arc::clone(&known));
+    let mut decoder = MutationDecoder::new(LogVersion::V40);
+    let of = |key: &[u8], numbers: &[u128]| {
+        let updates = numbers.iter().map(|&n| update(n, key, format!("{n}").as_bytes()));
+        mutation(&updates.collect::<Vec<_>>())
+    };
+    for payload in [
+        of(b"first", &[1, 2, 3]),
+        of(b"k", &[4, 10, 5]),
+        of(b"", &[6]),
+        of(&[7; 300], &[10]),
+        of(&vec![8; MAX_SPARE - 1], &[7, 8]),
+        of(b"last", &[9, 1]),
+    ] {
+        let (found, fresh) =
+            (decoder.decode(&payload, &lookup).unwrap(), decode(&payload).unwrap());
+        assert_eq!((&found.key, values(&found)), (&fresh.key, values(&fresh)));
+        assert_eq!((&found.unknown, found.not_reached), (&fresh.unknown, fresh.not_reached));
+        assert!(found.updates.iter().all(|update| update.key == fresh.key));
+        let kept = if found.key.len() < MAX_SPARE - 1 { found.updates.len() } else { 0 };
+        decoder.recycle(found);
+        assert_eq!(decoder.spare.updates.len(), kept);
+    }
+}
+
 /// Bytes within an unknown update that look like the beginning of a known one.
 #[test]
 fn what_only_looks_like_an_update_is_not_taken_for_one() {

@@ -9,6 +9,7 @@
 use std::sync::LazyLock;
 
 use md5::{Digest, Md5};
+use rustc_hash::FxHashSet;
 use uuid::Uuid;
 
 use super::mutation::{Mutation, MutationPeek};
@@ -50,7 +51,7 @@ const SCHEMA_TABLES: [(&str, &[&str]); 2] = [
     ),
 ];
 
-static SCHEMA_IDS: LazyLock<Vec<TableId>> = LazyLock::new(|| {
+static SCHEMA_IDS: LazyLock<FxHashSet<TableId>> = LazyLock::new(|| {
     let ids = SCHEMA_TABLES.iter().flat_map(|(keyspace, names)| {
         names.iter().map(move |name| system_table_id(keyspace, name))
     });

@@ -18,6 +18,7 @@ mod dates;
 mod elements;
 mod format;
 mod json;
+mod json_text;
 mod keys;
 mod literal;
 mod metadata;
@@ -36,6 +37,7 @@ mod value;
 
 pub use compression::{Compression, Compressor};
 pub use format::{OutputColumn, OutputKind, RecordFormat};
+pub use json_text::{JsonText, Stamp};
 pub(crate) use literal::unsupported_by_cqlsh;
 pub use options::{FormatOptions, JsonNumbers, MetadataMode, Profile};
 pub use parquet::athena_table;

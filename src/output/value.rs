@@ -3,6 +3,7 @@
 use super::buffer::TextBuffer;
 use super::dates::DateTables;
 use super::json::{JsonStyle, JsonWriter};
+use super::json_text::JsonText;
 use super::stats::Notes;
 use super::text::Piece;
 use crate::cql::CqlType;
@@ -24,17 +25,10 @@ pub fn value_json(cql_type: &CqlType, bytes: &[u8]) -> String {
     }
 }
 
-/// Writes values as `jsonl` does, one after the other; its memory is reused.
-#[derive(Debug)]
+/// Writes values as `jsonl` does, one after the other, to bytes of others; its memory is reused.
+#[derive(Debug, Default)]
 pub struct ValueWriter {
-    text: TextBuffer,
-    tables: DateTables,
-}
-
-impl Default for ValueWriter {
-    fn default() -> Self {
-        Self { text: TextBuffer::default(), tables: DateTables::new() }
-    }
+    text: JsonText,
 }
 
 impl ValueWriter {
@@ -47,11 +41,7 @@ impl ValueWriter {
         out: &mut Vec<u8>,
     ) -> Result<(), String> {
         self.text.truncate(0);
-        let mut notes = Notes::default();
-        let style = JsonStyle { spaces: true, decimals_as_text: false, signed_years: false };
-        JsonWriter::<false> { out: &mut self.text, style, tables: self.tables, notes: &mut notes }
-            .value(cql_type, Piece::new(bytes))
-            .map_err(super::scalar::Cause::into_words)?;
+        self.text.value(cql_type, bytes)?;
         out.extend_from_slice(self.text.written());
         Ok(())
     }

@@ -153,7 +153,7 @@ impl Translator {
             Err(_) => true,
         };
         // The definition may be newer than what we know.
-        if unclear && self.reload_is_worth_it() && self.reload()?.is_some() {
+        if unclear && self.reload_is_worth_it(Instant::now()) && self.reload()?.is_some() {
             decoded = self.decode(version, payload);
         }
         let mutation = match decoded {
@@ -180,6 +180,10 @@ impl Translator {
         self.write(Position::Log(LogPosition::try_from(end)?), &updates, sink)?;
         self.watch(changes);
         sink.take(&mut self.writer)?;
+        drop(updates);
+        if let Some(decoder) = self.decoders.get_mut(&version) {
+            decoder.recycle(mutation);
+        }
         Ok(Translated::Records(self.writer.index()))
     }
 
@@ -290,13 +294,20 @@ impl Translator {
         }
     }
 
-    fn is_dirty(&self) -> bool {
-        self.dirty_until.is_some_and(|until| Instant::now() < until) && self.reload_is_worth_it()
+    fn is_dirty(&mut self) -> bool {
+        let Some(until) = self.dirty_until else { return false };
+        // Asked for each mutation: one look at the clock, and none when it is over.
+        let now = Instant::now();
+        if now >= until {
+            self.dirty_until = None;
+            return false;
+        }
+        self.reload_is_worth_it(now)
     }
 
     /// A mutation that is unclear is worth a look at the disk, unless there was one just now.
-    fn reload_is_worth_it(&self) -> bool {
-        self.last_reload.is_none_or(|at| at.elapsed() >= RELOAD_PAUSE)
+    fn reload_is_worth_it(&self, now: Instant) -> bool {
+        self.last_reload.is_none_or(|at| now.duration_since(at) >= RELOAD_PAUSE)
     }
 
     /// Reads the definitions anew, if there may be others; returns what was read.

@@ -10,11 +10,12 @@
 //! Rows and markers are those of SSTables without their sizes; see `unfiltered.rs`. The columns are those of this update, or
 //! all of the table; their types are not written, so they are taken from the schema.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::columns::CellsLeftOut;
-use super::flags::EXT_IS_STATIC;
+use super::flags::{END_OF_PARTITION, EXT_IS_STATIC};
 use super::header::{DELETION_TIME_EPOCH, TIMESTAMP_EPOCH, low_i32};
 use super::plan::{DroppedUdts, RowCodec, UnknownColumn, has_ambiguous_column};
 use super::unfiltered::{Prefix, RowDecoder, tag};
@@ -62,7 +63,7 @@ struct Plan {
 #[derive(Debug)]
 pub struct UpdateDecoder {
     uint_deletion_time: bool,
-    tables: HashMap<TableId, (Arc<TableMetadata>, Vec<Plan>)>,
+    tables: FxHashMap<TableId, (Arc<TableMetadata>, Vec<Plan>)>,
 }
 
 /// What stands before the rows.
@@ -123,7 +124,7 @@ impl Plan {
         })
     }
 
-    /// Reads what follows the lists of columns.
+    /// Reads what follows the lists of columns, into the memory of what `update` has of another one.
     fn read(
         &mut self,
         r: &mut ByteReader<'_>,
@@ -140,10 +141,9 @@ impl Plan {
         } else {
             DeletionTime::LIVE
         };
-        update.static_row = None;
-        update.content.clear();
+        let static_row = update.static_row.take();
         if head.has_statics() {
-            let mut row = Row::EMPTY;
+            let mut row = static_row.unwrap_or(Row::EMPTY);
             match decoder.read_prefix(r, &mut row)? {
                 Prefix::Row { flags, extended } if extended & EXT_IS_STATIC != 0 => {
                     decoder.read_body(r, flags, extended, &mut row)?;
@@ -157,24 +157,42 @@ impl Plan {
         if head.flags & HAS_ROW_ESTIMATE != 0 {
             // Two bytes are the least row. It is right in all logs seen, but it is called an estimate.
             let rows = r.read_uvint("number of rows")?.min(r.remaining() as u64 / 2);
-            update.content.reserve(usize::try_from(rows).unwrap_or(0).min(1 << 12));
+            let more = usize::try_from(rows).unwrap_or(0).min(1 << 12);
+            update.content.reserve(more.saturating_sub(update.content.len()));
         }
+        let mut count = 0;
         loop {
-            let mut row = Row::EMPTY;
-            match decoder.read_prefix(r, &mut row)? {
-                Prefix::End => return Ok(()),
+            // The end needs no row.
+            if r.rest().first() == Some(&END_OF_PARTITION) {
+                update.content.truncate(count);
+                return r.skip(1, "end of partition");
+            }
+            // What is there is of another update, and overwritten.
+            let place = match update.content.get_mut(count) {
+                Some(place) => place,
+                None => update.content.push_mut(UpdateContent::Row(Row::EMPTY)),
+            };
+            let (UpdateContent::Row(row) | UpdateContent::Marker(_, row)) = place;
+            match decoder.read_prefix(r, row)? {
                 Prefix::Row { flags, extended } => {
                     if extended & EXT_IS_STATIC != 0 {
                         return Err(r.invalid("a static row among the rows"));
                     }
-                    decoder.read_body(r, flags, extended, &mut row)?;
-                    update.content.push(UpdateContent::Row(row));
+                    decoder.read_body(r, flags, extended, row)?;
+                    if let UpdateContent::Marker(_, row) = place {
+                        *place = UpdateContent::Row(std::mem::take(row));
+                    }
                 }
                 Prefix::Marker(kind) => {
                     let marker = decoder.read_marker(r, kind)?;
-                    update.content.push(UpdateContent::Marker(marker, row));
+                    *place = UpdateContent::Marker(marker, std::mem::take(row));
+                }
+                Prefix::End => {
+                    update.content.truncate(count);
+                    return Ok(());
                 }
             }
+            count += 1;
         }
     }
 }
@@ -182,7 +200,7 @@ impl Plan {
 impl UpdateDecoder {
     /// A decoder of updates whose local deletion times are unsigned (5.0, log version 8) or not.
     pub fn new(uint_deletion_time: bool) -> Self {
-        Self { uint_deletion_time, tables: HashMap::new() }
+        Self { uint_deletion_time, tables: FxHashMap::default() }
     }
 
     /// Reads the update of partition `key` of `table` at the cursor, which stands behind the key; `left_out` counts the cells
@@ -195,32 +213,51 @@ impl UpdateDecoder {
         key: &[u8],
         left_out: &mut CellsLeftOut,
     ) -> Result<PartitionUpdate, UpdateError> {
+        let mut update = PartitionUpdate::new(Arc::clone(table), Vec::new());
+        self.read_into(r, id, table, key, left_out, &mut update)?;
+        Ok(update)
+    }
+
+    /// The same in the memory of `update`, which may be any; it is of no use if this fails.
+    pub fn read_into(
+        &mut self,
+        r: &mut ByteReader<'_>,
+        id: TableId,
+        table: &Arc<TableMetadata>,
+        key: &[u8],
+        left_out: &mut CellsLeftOut,
+        update: &mut PartitionUpdate,
+    ) -> Result<(), UpdateError> {
         let base = r.position() as u64;
-        let found = self.read_at(r.rest(), id, table, key, left_out);
-        match found {
-            Ok((update, len)) => {
-                r.skip(len, "update")?;
-                Ok(update)
-            }
+        if !Arc::ptr_eq(&update.table, table) {
+            update.table = Arc::clone(table);
+        }
+        update.key.clear();
+        update.key.extend_from_slice(key);
+        update.data.clear();
+        match self.read_at(r.rest(), id, table, left_out, update) {
+            Ok(len) => Ok(r.skip(len, "update")?),
             Err(UpdateError::Decode(error)) => Err(error.shifted(base).into()),
             Err(error) => Err(error),
         }
     }
 
-    /// The update at the start of `bytes`, and its length.
+    /// Reads what the update at the start of `bytes` says into `update`; returns its length.
     fn read_at(
         &mut self,
         bytes: &[u8],
         id: TableId,
         table: &Arc<TableMetadata>,
-        key: &[u8],
         left_out: &mut CellsLeftOut,
-    ) -> Result<(PartitionUpdate, usize), UpdateError> {
+        update: &mut PartitionUpdate,
+    ) -> Result<usize, UpdateError> {
         let mut r = ByteReader::new(bytes);
-        let mut update = PartitionUpdate::new(Arc::clone(table), key.to_vec());
         let flags = r.read_u8("flags of an update")?;
         if flags == IS_EMPTY {
-            return Ok((update, 1));
+            update.deletion = DeletionTime::LIVE;
+            update.static_row = None;
+            update.content.clear();
+            return Ok(1);
         }
         if flags & !(HAS_PARTITION_DELETION | HAS_STATIC_ROW | HAS_ROW_ESTIMATE) != 0 {
             return Err(tag("flags of an update", flags.into(), 0).into());
@@ -236,22 +273,28 @@ impl UpdateDecoder {
             regulars: Vec::new(),
             columns: &[],
         };
-        let start = r.position();
-        if head.has_statics() {
-            skip_columns(&mut r)?;
-        }
-        skip_columns(&mut r)?;
-        head.columns = bytes.get(start..r.position()).unwrap_or_default();
-
         let (known, plans) =
             self.tables.entry(id).or_insert_with(|| (Arc::clone(table), Vec::new()));
         if !Arc::ptr_eq(known, table) {
             *known = Arc::clone(table);
             plans.clear();
         }
+        // Lists say where they end: what begins as one of a plan is that one.
+        let (start, rest) = (r.position(), r.rest());
         let same =
-            |plan: &Plan| plan.columns == head.columns && plan.has_statics == head.has_statics();
-        let at = match plans.iter().position(same) {
+            |plan: &Plan| plan.has_statics == head.has_statics() && rest.starts_with(&plan.columns);
+        let found = plans.iter().position(same);
+        match found.and_then(|at| plans.get(at)) {
+            Some(plan) => r.skip(plan.columns.len(), "columns")?,
+            None => {
+                if head.has_statics() {
+                    skip_columns(&mut r)?;
+                }
+                skip_columns(&mut r)?;
+            }
+        }
+        head.columns = bytes.get(start..r.position()).unwrap_or_default();
+        let at = match found {
             Some(at) => at,
             None => {
                 head.read_columns()?;
@@ -268,7 +311,7 @@ impl UpdateDecoder {
         };
         let before = r.position();
         plan.decoder.left_out = CellsLeftOut::default();
-        let found = plan.read(&mut r, &head, &mut update);
+        let found = plan.read(&mut r, &head, update);
         let mut counted = plan.decoder.left_out;
         if let Err(error) = found {
             // A column dropped in 3.x may have been of a user-defined type with a cell per field: only the data can tell.
@@ -281,7 +324,7 @@ impl UpdateDecoder {
             let mut other =
                 Plan::new(table, &head, self.uint_deletion_time, DroppedUdts::MultiCell)?;
             r = ByteReader::at(bytes, before);
-            if other.read(&mut r, &head, &mut update).is_err() {
+            if other.read(&mut r, &head, update).is_err() {
                 return Err(error.into());
             }
             counted = other.decoder.left_out;
@@ -289,8 +332,8 @@ impl UpdateDecoder {
         left_out.dropped += counted.dropped;
         left_out.hidden += counted.hidden;
         let len = r.position();
-        update.data = bytes.get(..len).unwrap_or_default().to_vec();
-        Ok((update, len))
+        update.data.extend_from_slice(bytes.get(..len).unwrap_or_default());
+        Ok(len)
     }
 }
 

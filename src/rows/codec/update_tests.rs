@@ -25,9 +25,11 @@ fn encode(table: &TestTable, partition: &TestPartition) -> Vec<u8> {
     )
 }
 
-/// Decodes an update with bytes before it, to its last byte, and compares its rows as those of SSTables are compared.
+/// Decodes an update with bytes before it, to its last byte, and compares its rows as those of SSTables are compared. `update`:
+/// whatever was decoded before, also if that failed.
 fn decode(
     decoder: &mut UpdateDecoder,
+    update: &mut PartitionUpdate,
     table: &Arc<TableMetadata>,
     key: &[u8],
     bytes: &[u8],
@@ -36,9 +38,20 @@ fn decode(
     let bytes = [before, bytes].concat();
     let mut r = ByteReader::at(&bytes, before.len());
     let mut left_out = super::super::CellsLeftOut::default();
-    let update = decoder.read(&mut r, ID, table, key, &mut left_out)?;
+    decoder.read_into(&mut r, ID, table, key, &mut left_out, update)?;
     r.finish("update")?;
-    Ok(plain(&update, left_out))
+    assert!(Arc::ptr_eq(&update.table, table));
+    Ok(plain(update, left_out))
+}
+
+fn decode_one(
+    decoder: &mut UpdateDecoder,
+    table: &Arc<TableMetadata>,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<PlainPartition, UpdateError> {
+    let mut update = PartitionUpdate::new(Arc::clone(table), Vec::new());
+    decode(decoder, &mut update, table, key, bytes)
 }
 
 fn plain(update: &PartitionUpdate, left_out: super::super::CellsLeftOut) -> PlainPartition {
@@ -73,9 +86,11 @@ fn check_updates(choices: &[u16]) {
     let table = test_table(&mut t);
     let schema = Arc::new(table.schema());
     let mut decoder = UpdateDecoder::new(table.bases.oa);
+    let mut update = PartitionUpdate::new(Arc::new(table.schema()), b"another".to_vec());
     for _ in 0..3 {
         let partition = table.partition(&mut t);
-        let found = decode(&mut decoder, &schema, &partition.key, &encode(&table, &partition));
+        let bytes = encode(&table, &partition);
+        let found = decode(&mut decoder, &mut update, &schema, &partition.key, &bytes);
         match found {
             Err(UpdateError::UnknownColumn { table: name, column }) => {
                 assert_eq!(name, "ks.t");
@@ -99,18 +114,19 @@ fn check_damage(choices: &[u16]) {
     let partition = table.partition(&mut t);
     let mut bytes = encode(&table, &partition);
     let mut decoder = UpdateDecoder::new(table.bases.oa);
+    let mut update = PartitionUpdate::new(Arc::clone(&schema), Vec::new());
     for len in 0..bytes.len() {
-        assert!(decode(&mut decoder, &schema, b"k", &bytes[..len]).is_err(), "{len}");
+        assert!(decode(&mut decoder, &mut update, &schema, b"k", &bytes[..len]).is_err(), "{len}");
     }
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
         // Whether it is an error does not matter here: the log has checksums. What is decoded is checked by `plain`.
-        drop(decode(&mut decoder, &schema, b"k", &bytes));
+        drop(decode(&mut decoder, &mut update, &schema, b"k", &bytes));
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
     // What was worked out for damaged ones does not spoil the good one.
     if !unknown(&table) {
-        let found = decode(&mut decoder, &schema, &partition.key, &bytes).unwrap();
+        let found = decode(&mut decoder, &mut update, &schema, &partition.key, &bytes).unwrap();
         assert_eq!(found, table.expected(&partition));
     }
 }
@@ -190,7 +206,7 @@ fn a_dropped_user_type_is_read_as_the_data_has_it() {
     };
     let per_field = one_row(&[b"v", b"u"], &[int, complex], vec![one(b"", &[1; 4]), Some(fields)]);
     for (bytes, dropped) in [(frozen, 1), (per_field, 2)] {
-        let found = decode(&mut decoder, &table, b"k", &bytes).unwrap();
+        let found = decode_one(&mut decoder, &table, b"k", &bytes).unwrap();
         assert_eq!(found.dropped, dropped);
         let [Plain::Row(row)] = &found.unfiltereds[..] else { panic!("{found:?}") };
         assert_eq!(row.cells.len(), 1);
@@ -204,10 +220,10 @@ fn a_schema_that_has_changed_is_used_at_once() {
     let bytes = one_row(&[b"w"], &layouts, vec![one(b"", &[1; 4])]);
     let mut decoder = UpdateDecoder::new(false);
     let before = Arc::new(table_of("CREATE TABLE ks.t (k int PRIMARY KEY, v int);"));
-    let error = decode(&mut decoder, &before, b"k", &bytes).unwrap_err();
+    let error = decode_one(&mut decoder, &before, b"k", &bytes).unwrap_err();
     assert_eq!(error.to_string(), "table ks.t has no regular column \"w\"");
     let after = Arc::new(table_of("CREATE TABLE ks.t (k int PRIMARY KEY, v int, w int);"));
-    let found = decode(&mut decoder, &after, b"k", &bytes).unwrap();
+    let found = decode_one(&mut decoder, &after, b"k", &bytes).unwrap();
     let column = |found: &PlainPartition| match &found.unfiltereds[..] {
         [Plain::Row(row)] => row.cells[0].column,
         other => panic!("{other:?}"),
@@ -215,18 +231,18 @@ fn a_schema_that_has_changed_is_used_at_once() {
     assert_eq!(column(&found), 1);
     // The same columns of the same table, which now stand elsewhere.
     let later = Arc::new(table_of("CREATE TABLE ks.t (k int PRIMARY KEY, a int, v int, w int);"));
-    assert_eq!(column(&decode(&mut decoder, &later, b"k", &bytes).unwrap()), 2);
-    assert_eq!(column(&decode(&mut decoder, &after, b"k", &bytes).unwrap()), 1);
+    assert_eq!(column(&decode_one(&mut decoder, &later, b"k", &bytes).unwrap()), 2);
+    assert_eq!(column(&decode_one(&mut decoder, &after, b"k", &bytes).unwrap()), 1);
 }
 
 #[test]
 fn an_empty_update_says_nothing_and_other_flags_are_refused() {
     let table = Arc::new(table_of("CREATE TABLE ks.t (k int PRIMARY KEY, v int);"));
     let mut decoder = UpdateDecoder::new(false);
-    let found = decode(&mut decoder, &table, b"k", &[1]).unwrap();
+    let found = decode_one(&mut decoder, &table, b"k", &[1]).unwrap();
     assert!(found.unfiltereds.is_empty() && found.deletion.is_live());
     for flags in [0x02, 0x12, 0x11, 0x20, 0x80] {
-        let error = decode(&mut decoder, &table, b"k", &[flags, 0, 0, 0, 0, 0, 1]).unwrap_err();
+        let error = decode_one(&mut decoder, &table, b"k", &[flags, 0, 0, 0, 0, 0, 1]).unwrap_err();
         assert!(error.to_string().contains("flags of an update"), "{error}");
     }
 }
