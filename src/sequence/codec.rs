@@ -66,6 +66,8 @@ pub(super) struct StoredPartition {
     pub(super) update: PartitionUpdate,
     /// A change wrote static columns, or may end rows: then rows of the partition are known if there are any.
     pub(super) whole: bool,
+    /// A change wrote its static columns or deleted it: rows that become known now missed that, and are not as the target has them.
+    pub(super) statics_written: bool,
     /// Rows that the target has, as far as we know.
     pub(super) live_rows: u64,
     /// What the target has of the record for a partition without rows.
@@ -214,7 +216,8 @@ pub(super) fn encode_partition(layout: u32, stored: &StoredPartition) -> Vec<u8>
     out.push(
         u8::from(stored.whole)
             | u8::from(!update.deletion.is_live()) << 1
-            | u8::from(update.static_row.is_some()) << 2,
+            | u8::from(update.static_row.is_some()) << 2
+            | u8::from(stored.statics_written) << 3,
     );
     if !update.deletion.is_live() {
         put_deletion(&mut out, update.deletion);
@@ -290,14 +293,22 @@ impl<'a> StateReader<'a> {
 
     /// The rest of a partition.
     pub(super) fn partition(mut self, map: &LayoutMap) -> Result<StoredPartition> {
-        let (shown, expires, live_rows, whole) = self.read_partition(map).map_err(damaged)?;
-        Ok(StoredPartition { update: self.update, whole, live_rows, shown, expires })
+        let (shown, expires, live_rows, flags) = self.read_partition(map).map_err(damaged)?;
+        let (whole, statics_written) = (flags & 1 != 0, flags & 8 != 0);
+        Ok(StoredPartition {
+            update: self.update,
+            whole,
+            statics_written,
+            live_rows,
+            shown,
+            expires,
+        })
     }
 
     fn read_partition(
         &mut self,
         map: &LayoutMap,
-    ) -> Result<(Shown, Option<i64>, u64, bool), DecodeError> {
+    ) -> Result<(Shown, Option<i64>, u64, u8), DecodeError> {
         let (shown, expires, _) = self.shown()?;
         let live_rows = self.r.read_uvint("live rows")?;
         let flags = self.r.read_u8("flags")?;
@@ -320,7 +331,7 @@ impl<'a> StateReader<'a> {
             self.update.content.push(UpdateContent::Marker(Marker { kind, end, start }, row));
         }
         self.r.finish("partition")?;
-        Ok((shown, expires, live_rows, flags & 1 != 0))
+        Ok((shown, expires, live_rows, flags))
     }
 
     fn shown(&mut self) -> Result<(Shown, Option<i64>, Vec<Spelling>), DecodeError> {
@@ -535,14 +546,14 @@ mod tests {
                 }
             }
             let stored = StoredPartition {
-                update: whole.clone(), whole: expires.is_some(), live_rows: 300, shown, expires,
+                update: whole.clone(), whole: expires.is_some(), statics_written: expires.is_none(), live_rows: 300, shown, expires,
             };
             let bytes = encode_partition(0, &stored);
             let mut reader = StateReader::new(&bytes, &table, &whole.key);
             reader.layout().unwrap();
             let back = reader.partition(&map).unwrap();
             prop_assert_eq!((back.shown, back.expires, back.live_rows), (shown, expires, 300));
-            prop_assert_eq!(back.whole, expires.is_some());
+            prop_assert_eq!((back.whole, back.statics_written), (expires.is_some(), expires.is_none()));
             prop_assert_eq!(spelled(&back.update), spelled(&whole));
             for end in 0..bytes.len() {
                 let mut reader = StateReader::new(&bytes[..end], &table, &whole.key);

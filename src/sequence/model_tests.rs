@@ -1,6 +1,6 @@
 //! Random change streams of several hosts, sequenced in any interleaving, against one merge of everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
@@ -344,6 +344,9 @@ fn ship(
         if t.one_in(3) {
             let name = change_object(host(n), &Position::Log(start)).unwrap();
             objects.push((name, zstd::encode_all(&writer.take()[..], 1).unwrap()));
+            if t.one_in(2) {
+                at = LogPosition { segment: at.segment + 1, offset: 0 };
+            }
             start = at;
         }
     }
@@ -483,9 +486,9 @@ proptest! {
         for (name, bytes) in ship(&mut t, 7, &again, |_| Vec::new()) {
             store.put(&name, &bytes).unwrap();
         }
-        let before = store.list("cdc-changes/").unwrap();
+        let before = text_of_all(&store);
         let outcome = once(&options).unwrap();
-        prop_assert_eq!(&store.list("cdc-changes/").unwrap(), &before);
+        prop_assert_eq!(text_of_all(&store), before);
         // A state that is gone is made again, and files that were taken away do not come back.
         std::fs::remove_dir_all(&state).unwrap();
         let files = crate::sequence::model_tests::contents(&store);
@@ -513,23 +516,40 @@ proptest! {
         let mutations: Vec<_> =
             (0..1 + t.below(15)).map(|_| mutation(&mut t, &tables, true, true)).collect();
         let mut touched_statics = BTreeSet::new();
-        for mutation in mutations.iter().filter(|m| m.static_row.is_some()) {
+        let of_all = |m: &&PartitionUpdate| m.static_row.is_some() || !m.deletion.is_live();
+        for mutation in mutations.iter().filter(of_all) {
             touched_statics.insert(mutation.key.clone());
         }
         let streams = streams(&mut t, &mutations);
+        // By segment: those of 3.11 come in any order.
+        let mut coming: BTreeMap<_, VecDeque<_>> = BTreeMap::new();
         for (n, stream) in streams.iter().enumerate() {
             let mut touched = BTreeSet::new();
-            let objects = ship(&mut t, n, stream, |mutation| base_of(mutation, &stored, &mut touched));
-            for (name, bytes) in objects {
-                store.put(&name, &bytes).unwrap();
+            let base = |mutation: &_| base_of(mutation, &stored, &mut touched);
+            for (name, bytes) in ship(&mut t, n, stream, base) {
+                let segment = name.rsplit_once('-').unwrap().0.to_owned();
+                coming.entry(segment).or_default().push_back((name, bytes));
             }
         }
+        let mut coming: Vec<_> = coming.into_values().collect();
         let mut rows = merged(&stored, rule, START);
         let options = options(&output, &state);
+        // Those of one host come before or behind those of another, in several batches.
+        while !coming.is_empty() {
+            let n = t.below(coming.len());
+            let Some((name, bytes)) = coming[n].pop_front() else {
+                coming.remove(n);
+                continue;
+            };
+            store.put(&name, &bytes).unwrap();
+            if t.one_in(4) {
+                once(&options).unwrap();
+            }
+        }
         once(&options).unwrap();
         apply(&store, &mut rows, 0);
         let mut expected = merged(&[stored, mutations].concat(), rule, START);
-        // Whether a partition has no rows is only known of those whose static columns were changed.
+        // Whether a partition has no rows is only known of those whose static columns were changed, or that were deleted.
         for all in [&mut rows, &mut expected] {
             all.retain(|(table, key), _| {
                 let alone = table == "wide" && key.ends_with("|null|null");
@@ -539,6 +559,11 @@ proptest! {
         }
         prop_assert_eq!(rows, expected);
     }
+}
+
+/// All lines that were written.
+fn text_of_all(store: &LocalStore) -> String {
+    contents(store).into_values().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
 }
 
 fn contents(store: &LocalStore) -> BTreeMap<String, Vec<u8>> {

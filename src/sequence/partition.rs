@@ -81,6 +81,8 @@ struct Pieces {
     rows: BTreeMap<Vec<u8>, RowWork>,
     /// A change deleted the partition or a range.
     deleted: bool,
+    /// A change deleted the partition.
+    partition_deleted: bool,
     /// A change wrote static columns.
     static_named: bool,
     /// A change may end rows, at once or when something of it expires.
@@ -97,6 +99,8 @@ struct Scope {
     statics_changed: bool,
     /// By a change, or by time.
     statics_touched: bool,
+    /// Once by a change.
+    statics_written: bool,
 }
 
 fn single_row(update: &PartitionUpdate) -> Option<&Row> {
@@ -134,16 +138,21 @@ impl TableStep<'_, '_> {
         let mut stored = self.read_partition(&place, key)?;
         let due_statics = work.due_statics;
         let mut pieces = self.sort(work)?;
+        if !self.table.statics.is_empty() {
+            stored.statics_written |= pieces.static_named || pieces.partition_deleted;
+        }
         let mut scope = Scope {
             before: pieces.deleted.then(|| stored.update.clone()),
             statics_changed: due_statics,
             statics_touched: pieces.static_named || due_statics,
+            statics_written: stored.statics_written,
         };
         if !pieces.whole.is_empty() {
             let statics = |update: &PartitionUpdate| {
                 let only = StoredPartition {
                     update: PartitionUpdate { content: Vec::new(), ..update.clone() },
                     whole: false,
+                    statics_written: false,
                     live_rows: 0,
                     shown: Shown::Never,
                     expires: None,
@@ -164,7 +173,8 @@ impl TableStep<'_, '_> {
             self.rows(&place, &mut stored, &mut pieces, &scope)?;
         }
         if !self.table.statics.is_empty() {
-            stored.whole |= pieces.static_named || pieces.ends_rows || self.lines.is_of_statics();
+            stored.whole |=
+                stored.statics_written || pieces.ends_rows || self.lines.is_of_statics();
             let came_alone = self.lines.is_of_statics() || live_before == 0 && !stored_rows;
             if stored.shown == Shown::Never && pieces.static_stored && came_alone {
                 stored.shown = Shown::Stored;
@@ -200,6 +210,7 @@ impl TableStep<'_, '_> {
             return Ok(StoredPartition {
                 update: PartitionUpdate::new(Arc::clone(self.table), key.to_vec()),
                 whole: false,
+                statics_written: false,
                 live_rows: 0,
                 shown: Shown::Never,
                 expires: None,
@@ -224,6 +235,7 @@ impl TableStep<'_, '_> {
             pieces.rows.entry(key).or_default().due = true;
         }
         for (update, base) in work.updates {
+            pieces.partition_deleted |= !base && !update.deletion.is_live();
             pieces.ends_rows |= !base && update.may_end_rows();
             let Some(row) = single_row(&update) else {
                 if update.static_row.is_some() {
@@ -311,11 +323,22 @@ impl TableStep<'_, '_> {
             active_at(before, &self.order, view).marked_for_delete_at != active.marked_for_delete_at
         });
         let before = stored.shown;
+        // What changed it may have come before anybody knew that the target has it, from another segment or another host.
+        let mut missed = false;
         if work.stored && before == Shown::Never {
             stored.shown = Shown::Stored;
+            missed = scope.statics_written;
         }
-        let touched = work.named || work.due || scope.statics_touched || deleted;
+        let without = match stored.shown {
+            Shown::Stored if !active.is_live() => {
+                Some(self.lines.row(update.clone(), DeletionTime::LIVE, self.rules)?.digest)
+            }
+            _ => None,
+        };
         let image = self.lines.row(update.clone(), active, self.rules)?;
+        missed |= without.is_some_and(|digest| digest != image.digest)
+            || stored.shown == Shown::Stored && image.digest.is_none();
+        let touched = work.named || work.due || scope.statics_touched || deleted || missed;
         self.state.move_expiry(place, Some(row_key), stored.expires, image.expires)?;
         stored.expires = image.expires;
         if touched || matches!(stored.shown, Shown::Row(_) | Shown::Deleted) {

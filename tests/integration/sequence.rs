@@ -453,6 +453,30 @@ fn what_the_target_may_have_is_deleted_there_also_where_the_tail_saw_it_late() {
 }
 
 #[test]
+fn a_row_that_was_stored_and_is_deleted_by_what_came_before_is_deleted_in_the_target() {
+    // The deletion of the partition is of a segment that came first. What deletes the row now deletes nothing any more.
+    let lines = sequenced(&[
+        r#"delete_partition|"key":{"customer":1},"deleted":9"#,
+        r#"upsert|"key":{"customer":1,"id":2},"marker":{"writetime":5},"cells":{},"base":true"#,
+        r#"delete_range|"key":{"customer":1},"range":{"start":{"values":[1],"inclusive":true}},"deleted":6"#,
+    ]);
+    let deletes = lines.iter().filter(|line| line.starts_with("DELETE,orders,shop,1,2,"));
+    assert_eq!(deletes.count(), 1, "{lines:?}");
+}
+
+#[test]
+fn the_record_of_a_partition_without_rows_goes_with_the_partition() {
+    let stored = r#"upsert|"key":{"customer":1},"static":true,"cells":{"name":{"value":"a","writetime":5}},"base":true"#;
+    let deletion = r#"delete_partition|"key":{"customer":1},"deleted":9"#;
+    let lines = sequenced(&[stored, deletion]);
+    assert!(lines.len() == 1 && lines[0].starts_with("DELETE,orders,shop,1,"), "{lines:?}");
+    // A copy of it is nothing new, also when something else of the partition came in between.
+    let late = r#"delete|"key":{"customer":1,"id":2},"deleted":6"#;
+    let lines = sequenced(&[deletion, late, deletion]);
+    assert!(lines.len() == 2 && lines[0].starts_with("DELETE,orders,shop,1,"), "{lines:?}");
+}
+
+#[test]
 fn a_partition_whose_last_row_is_deleted_is_one_record_though_nobody_wrote_its_static_columns() {
     let base = [
         r#"upsert|"key":{"customer":1},"static":true,"cells":{"name":{"value":"a","writetime":5}},"base":true"#,
