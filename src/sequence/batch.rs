@@ -52,6 +52,18 @@ pub(super) struct Batcher<'a> {
     pub(super) bytes_written: u64,
     /// Names of the files made by this process.
     pub(super) written: u64,
+    /// The object of which the last batch read a part: an object may be as large as many batches, and to find the place again is
+    /// to decompress everything before it.
+    pub(super) begun: Option<Begun>,
+}
+
+/// An object that is read to some place.
+pub(super) struct Begun {
+    object: String,
+    /// Records that are done with.
+    records: u64,
+    /// At the one behind them.
+    lines: Lines,
 }
 
 enum Taken {
@@ -76,22 +88,30 @@ impl Batcher<'_> {
                 break;
             }
             vitals::sign();
-            let mut lines = Lines::open(&**self.store, object)?;
-            skip(&mut lines, from)?;
-            let (mut records, mut end) = (0, true);
-            while lines.advance()? {
-                if work.bytes >= self.batch_bytes {
-                    end = false;
-                    break;
+            let (mut lines, mut is_read) = match self.begun.take() {
+                Some(begun) if begun.object == *object && begun.records == from => {
+                    (begun.lines, true)
                 }
-                match self.take(&lines, &mut work)? {
-                    Taken::Yes => records += 1,
-                    Taken::NotNow => {
-                        end = false;
-                        break;
-                    }
+                Some(_) | None => {
+                    let mut lines = Lines::open(&**self.store, object)?;
+                    skip(&mut lines, from)?;
+                    (lines, false)
                 }
-            }
+            };
+            let mut records = 0;
+            let end = loop {
+                if !is_read && !lines.advance()? {
+                    break true;
+                }
+                is_read = false;
+                let is_full = work.bytes >= self.batch_bytes;
+                if is_full || matches!(self.take(&lines, &mut work)?, Taken::NotNow) {
+                    let (object, records) = (object.clone(), from + records);
+                    self.begun = Some(Begun { object, records, lines });
+                    break false;
+                }
+                records += 1;
+            };
             work.inputs.push(BatchInput { object: object.clone(), from, records, end });
             if !end {
                 break;

@@ -273,6 +273,7 @@ impl Running<'_> {
             warned: 0,
             bytes_written: 0,
             written: 0,
+            begun: None,
         };
         let done = self.batches(&mut batcher, started);
         let error = done.as_ref().err().map(ToString::to_string);

@@ -175,6 +175,7 @@ impl DataStream {
 
     /// Moves to `offset` of the stream.
     pub(super) fn seek(&mut self, offset: u64) {
+        self.chunks.leave_behind(self.behind(), FORGET_EVERY);
         let chunk_len = self.chunks.chunk_len() as u64;
         let chunk = offset / chunk_len;
         self.base = chunk * chunk_len;
@@ -281,9 +282,14 @@ impl DataStream {
         true
     }
 
+    /// Bytes of the stream that were read since pages of the file were given back.
+    fn behind(&self) -> u64 {
+        let chunks = self.next_chunk.saturating_sub(self.forgotten);
+        chunks.saturating_mul(self.chunks.chunk_len() as u64)
+    }
+
     fn forget(&mut self) {
-        let behind = self.next_chunk.saturating_sub(self.forgotten);
-        if behind.saturating_mul(self.chunks.chunk_len() as u64) >= FORGET_EVERY {
+        if self.behind() >= FORGET_EVERY {
             let start = self.chunks.stored_offset(self.forgotten);
             let end = self.chunks.stored_offset(self.next_chunk);
             self.chunks.forget(start, end.saturating_sub(start));
@@ -294,6 +300,7 @@ impl DataStream {
 
 impl Drop for DataStream {
     fn drop(&mut self) {
+        self.chunks.leave_behind(self.behind(), FORGET_EVERY);
         self.rows.shrink(std::mem::take(&mut self.large));
     }
 }

@@ -17,6 +17,7 @@ use super::object::{
     Checksum, ListedObject, ObjectMeta, ObjectReader, ObjectVersion, ObjectWriter, PutOutcome,
     ReplaceOutcome, Store, VersionedObject, check_name,
 };
+use super::pieces::read_piece;
 use super::syncer::Syncer;
 use crate::error::{Error, Result};
 use crate::io::replace_file;
@@ -120,6 +121,29 @@ impl LocalStore {
         }
         Ok(())
     }
+
+    /// Lets `write` fill a file that gets the name if that is free.
+    fn create_if_absent(
+        &self,
+        name: &str,
+        write: &mut dyn FnMut(&mut File) -> std::io::Result<ObjectMeta>,
+    ) -> Result<PutOutcome> {
+        let path = self.new_path(name)?;
+        if path.try_exists().map_err(output("look for", &path))? {
+            return Ok(PutOutcome::Exists);
+        }
+        // A name of its own: agents on several hosts may do this at once in one shared directory.
+        let (temporary, mut file) = unused_temporary(&path)?;
+        let published = write(&mut file)
+            .and_then(|meta| file.sync_all().map(|()| meta))
+            .map_err(output("write", &temporary))
+            .and_then(|meta| Ok(publish_if_absent(&temporary, &path)?.then_some(meta)));
+        drop(file);
+        remove_quietly(&temporary);
+        let Some(meta) = published? else { return Ok(PutOutcome::Exists) };
+        sync_directory(path.parent().unwrap_or(&self.root))?;
+        Ok(PutOutcome::Created(meta))
+    }
 }
 
 /// A file met by [`LocalStore::walk`].
@@ -140,24 +164,25 @@ impl Store for LocalStore {
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<PutOutcome> {
-        let path = self.new_path(name)?;
-        if path.try_exists().map_err(output("look for", &path))? {
-            return Ok(PutOutcome::Exists);
-        }
-        // A name of its own: agents on several hosts may do this at once in one shared directory.
-        let (temporary, mut file) = unused_temporary(&path)?;
-        let published = file
-            .write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .map_err(output("write", &temporary))
-            .and_then(|()| publish_if_absent(&temporary, &path));
-        drop(file);
-        remove_quietly(&temporary);
-        if !published? {
-            return Ok(PutOutcome::Exists);
-        }
-        sync_directory(path.parent().unwrap_or(&self.root))?;
-        Ok(PutOutcome::Created(Checksum::of(bytes)))
+        self.create_if_absent(name, &mut |file| {
+            file.write_all(bytes)?;
+            Ok(Checksum::of(bytes))
+        })
+    }
+
+    fn put_file_if_absent(&self, name: &str, file: &mut File) -> Result<PutOutcome> {
+        self.create_if_absent(name, &mut |copy| {
+            let mut sum = Checksum::default();
+            let mut piece = vec![0; PIECE];
+            loop {
+                let read = read_piece(file, &mut piece)?;
+                if read.is_empty() {
+                    return Ok(sum.finish());
+                }
+                copy.write_all(read)?;
+                sum.update(read);
+            }
+        })
     }
 
     fn put_if_unchanged(
@@ -311,14 +336,9 @@ struct LocalReader {
 
 impl ObjectReader for LocalReader {
     fn next_piece(&mut self) -> Result<Option<&[u8]>> {
-        loop {
-            match self.file.read(&mut self.buf) {
-                Ok(0) => return Ok(None),
-                Ok(len) => return Ok(self.buf.get(..len)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(output("read", &self.path)(error)),
-            }
-        }
+        let piece =
+            read_piece(&mut self.file, &mut self.buf).map_err(output("read", &self.path))?;
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The contract of a store, whatever is behind it.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
@@ -25,7 +26,7 @@ pub struct ListedObject {
     pub bytes: u64,
 }
 
-/// What came of [`Store::put_if_absent`].
+/// What came of [`Store::put_if_absent`] or [`Store::put_file_if_absent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome {
     /// It was absent and is now there with the bytes given.
@@ -69,6 +70,13 @@ pub trait Store: Send + Sync {
 
     /// Writes an object unless one of that name is there; of several that try at once, one succeeds. Durable when it returns.
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<PutOutcome>;
+
+    /// Like [`Store::put_if_absent`], with the bytes that `file` has from where it stands to its end: in bounded memory, for
+    /// objects of any size.
+    ///
+    /// [`PutOutcome::Exists`] is also the answer if an earlier request of this very call had made it and only S3's answer was
+    /// lost: whoever cares compares what is there.
+    fn put_file_if_absent(&self, name: &str, file: &mut File) -> Result<PutOutcome>;
 
     /// Replaces an object unless it is no longer the one that was read; of several that try at once, one succeeds.
     /// Durable when it returns.

@@ -1,6 +1,7 @@
-//! [`ObjectPieces`]: an object as [`Read`].
+//! Objects as [`Read`], and files in pieces.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 
 use super::ObjectReader;
 use crate::error::Error;
@@ -55,5 +56,16 @@ impl Read for ObjectPieces {
         }
         self.at += len;
         Ok(len)
+    }
+}
+
+/// The next bytes of `file`, as many as one read into `buf` gives; none at the end.
+pub(super) fn read_piece<'b>(file: &mut File, buf: &'b mut [u8]) -> std::io::Result<&'b [u8]> {
+    loop {
+        match file.read(buf) {
+            Ok(len) => return Ok(buf.get(..len).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }

@@ -39,8 +39,8 @@ pub struct BaseRows {
     late: u64,
 }
 
-/// Takes base rows.
-type Each<'a> = dyn FnMut(PartitionUpdate) -> Result<()> + 'a;
+/// Takes base rows; its error ends the reading.
+pub type EachBase<'a> = dyn FnMut(PartitionUpdate) -> Result<()> + 'a;
 
 impl BaseRows {
     /// Base rows of one table.
@@ -75,7 +75,7 @@ impl BaseRows {
         touched: &mut Touched,
         change: &PartitionUpdate,
         now: i64,
-        each: &mut Each<'_>,
+        each: &mut EachBase<'_>,
     ) -> Result<()> {
         let table = std::sync::Arc::clone(self.stored.table());
         if touched.has_partition(&table, &change.key) {
@@ -114,7 +114,7 @@ impl BaseRows {
         touched: &mut Touched,
         change: &PartitionUpdate,
         now: i64,
-        each: &mut Each<'_>,
+        each: &mut EachBase<'_>,
     ) -> Result<()> {
         let table = std::sync::Arc::clone(self.stored.table());
         let order = ClusteringOrder::new(&table);
@@ -165,7 +165,7 @@ impl BaseRows {
         touched: &mut Touched,
         change: &PartitionUpdate,
         now: i64,
-        each: &mut Each<'_>,
+        each: &mut EachBase<'_>,
     ) -> Result<()> {
         for (slice, deletion) in ranges(change) {
             self.dropped(touched, change, &slice, deletion, now, each)?;
@@ -181,7 +181,7 @@ impl BaseRows {
         slice: &Slice,
         deletion: DeletionTime,
         now: i64,
-        each: &mut Each<'_>,
+        each: &mut EachBase<'_>,
     ) -> Result<bool> {
         self.kept.read(&self.stored, &change.key, slice, now, &mut |page| {
             hidden(page, deletion, touched, each)
@@ -194,7 +194,7 @@ impl BaseRows {
         change: &PartitionUpdate,
         view: RowView<'_>,
         now: i64,
-        each: &mut Each<'_>,
+        each: &mut EachBase<'_>,
     ) -> Result<()> {
         let mut next = Some(Slice::of_row(view));
         while let Some(slice) = next {
@@ -224,7 +224,7 @@ impl BaseRows {
         slice: &Slice,
         deletion: DeletionTime,
         now: i64,
-        each: &mut Each<'_>,
+        each: &mut EachBase<'_>,
     ) -> Result<bool> {
         let table = std::sync::Arc::clone(self.stored.table());
         let mut next = Some(slice.clone());
@@ -263,7 +263,7 @@ impl BaseRows {
 
 /// Hands on rows of single SSTables whose clustering is spelled otherwise than the merged row's (decimals: 1.0 and 1.00): an
 /// extract may have met them in another order, and have that spelling.
-fn spellings(page: &StoredPage, each: &mut Each<'_>) -> Result<()> {
+fn spellings(page: &StoredPage, each: &mut EachBase<'_>) -> Result<()> {
     let table = &page.update.table;
     if page.parts.len() < 2 || !table.clustering.iter().any(|c| has_decimals(&c.cql_type)) {
         return Ok(());
@@ -277,9 +277,12 @@ fn spellings(page: &StoredPage, each: &mut Each<'_>) -> Result<()> {
     let order = ClusteringOrder::new(table);
     for part in &page.parts {
         let mut base = PartitionUpdate::new(std::sync::Arc::clone(table), part.key.clone());
+        // Both are in order.
+        let mut merged = rows(&page.update).peekable();
         for view in rows(part) {
-            let same = |merged: &RowView<'_>| order.compare(*merged, 0, view, 0).is_eq();
-            if rows(&page.update).find(same).is_some_and(|merged| !is_spelled_as(merged, view)) {
+            while merged.next_if(|row| order.compare(*row, 0, view, 0).is_lt()).is_some() {}
+            let same = merged.peek().filter(|row| order.compare(**row, 0, view, 0).is_eq());
+            if same.is_some_and(|row| !is_spelled_as(*row, view)) {
                 base.push_row(view)?;
             }
         }
@@ -359,7 +362,7 @@ fn hidden(
     page: &StoredPage,
     deletion: DeletionTime,
     touched: &mut Touched,
-    each: &mut Each<'_>,
+    each: &mut EachBase<'_>,
 ) -> Result<()> {
     for part in &page.parts {
         let mut base = PartitionUpdate::new(std::sync::Arc::clone(&part.table), part.key.clone());

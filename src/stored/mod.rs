@@ -18,7 +18,7 @@ mod touched;
 mod fixtures;
 
 pub use backups::{BackedUpSstable, BackupOrigin, BackupSource, BackupUpdates};
-pub use base::BaseRows;
+pub use base::{BaseRows, EachBase};
 pub use slice::{Slice, SliceBound};
 pub use table::{ReadLimits, StoredPage, StoredRows};
 pub use touched::Touched;

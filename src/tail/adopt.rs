@@ -1,11 +1,11 @@
 //! Objects that are there already.
 
+use std::io::{BufRead, BufReader, Read};
+
 use crate::changes::{ChangeRecordReader, Position};
 use crate::error::{Error, Result};
-use crate::store::Store;
-
-/// An object that a run of ours stored is not larger than this uncompressed: far more than any `--flush-size` that makes sense.
-const LIMIT: u64 = 4 << 30;
+use crate::progress::vitals;
+use crate::store::{ObjectPieces, Store};
 
 /// Where the object `name`, whose records begin at `start`, ends: the position of its last record. None if there is none.
 ///
@@ -15,14 +15,18 @@ pub(super) fn adopted_end(
     name: &str,
     start: &Position,
 ) -> Result<Option<Position>> {
-    let Some(bytes) = store.get(name)? else { return Ok(None) };
+    let Some(reader) = store.read(name)? else { return Ok(None) };
     let odd = |words: String| Error::Refused {
         what: format!("{}: {words}", store.location(name)),
         hint: Some(
             "it is not what a tail of this host writes there; choose another --output".into(),
         ),
     };
-    let last = last_line(&bytes).map_err(|error| odd(format!("does not decompress: {error}")))?;
+    let mut pieces = BufReader::new(ObjectPieces::new(reader));
+    let last = last_line(&mut pieces).map_err(|error| {
+        let of_the_store = pieces.get_mut().take_error();
+        of_the_store.unwrap_or_else(|| odd(format!("does not decompress: {error}")))
+    })?;
     let reader = ChangeRecordReader::parse(&last)
         .map_err(|error| odd(format!("its last line is not a change record: {error}")))?;
     let end = &reader.head().origin.position;
@@ -43,11 +47,12 @@ pub(super) fn adopted_end(
     Ok(Some(end.clone()))
 }
 
-/// The last line of compressed text, read in pieces.
-fn last_line(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
+/// The longest line, as for whoever reads them.
+const MAX_LINE: usize = 1 << 30;
 
-    let mut reader = zstd::Decoder::new(bytes)?.take(LIMIT);
+/// The last line of compressed text, read in pieces: it may be any number of stored rows before the change itself.
+fn last_line(packed: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut reader = zstd::Decoder::with_buffer(packed)?;
     let mut piece = vec![0; 256 << 10];
     let mut tail: Vec<u8> = Vec::new();
     loop {
@@ -60,7 +65,10 @@ fn last_line(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
         let before = tail.get(..tail.len().saturating_sub(1)).unwrap_or_default();
         if let Some(at) = memchr::memrchr(b'\n', before) {
             tail.drain(..=at);
+        } else if tail.len() > MAX_LINE {
+            return Err(std::io::Error::other("a line of more than 1 GiB"));
         }
+        vitals::sign();
     }
     if tail.last() == Some(&b'\n') {
         tail.pop();
@@ -77,11 +85,11 @@ mod tests {
         for lines in [&["one"][..], &["one", "two"], &["", "x"]] {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let packed = zstd::encode_all(text.as_bytes(), 1).unwrap();
-            assert_eq!(last_line(&packed).unwrap(), lines.last().unwrap().as_bytes());
+            assert_eq!(last_line(&mut &*packed).unwrap(), lines.last().unwrap().as_bytes());
         }
         let long = format!("{}\n{}\n", "a".repeat(700_000), "b".repeat(600_000));
         let packed = zstd::encode_all(long.as_bytes(), 1).unwrap();
-        assert_eq!(last_line(&packed).unwrap(), vec![b'b'; 600_000]);
-        assert!(last_line(b"no frame").is_err());
+        assert_eq!(last_line(&mut &*packed).unwrap(), vec![b'b'; 600_000]);
+        assert!(last_line(&mut &b"no frame"[..]).is_err());
     }
 }

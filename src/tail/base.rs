@@ -12,7 +12,7 @@ use crate::merge::TieBreak;
 use crate::progress::{UnixMillis, clock};
 use crate::rows::PartitionUpdate;
 use crate::schema::{TableId, TableMetadata};
-use crate::stored::{BaseRows, ReadLimits, StoredRows, Touched};
+use crate::stored::{BaseRows, EachBase, ReadLimits, StoredRows, Touched};
 
 use super::options::TailOptions;
 
@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BYTES_PER_KEY: u64 = 48;
 /// Of the memory, what a page of stored rows may take: the rest remembers keys.
 const PAGE_SHARE: u64 = 4;
+/// Rows of an SSTable in a page, if they are small: for each page filter and indexes are asked for its place.
+const ROWS_OF_PAGE: usize = 16 << 10;
 /// What a page need not exceed, however much memory there is.
 const LARGEST_PAGE: u64 = 256 << 20;
 
@@ -55,7 +57,7 @@ impl StoredBase {
             mode: options.input.read_mode,
             limits: ReadLimits {
                 bytes: usize::try_from(page).unwrap_or(usize::MAX),
-                ..ReadLimits::default()
+                rows: ROWS_OF_PAGE,
             },
             now: options.now,
             since: UNIX_EPOCH + Duration::from_millis(u64::try_from(began.0).unwrap_or_default()),
@@ -75,10 +77,15 @@ impl StoredBase {
         self.tables.clear();
     }
 
-    /// The stored rows of what `change` touches for the first time, in order.
-    pub(super) fn before(&mut self, change: &PartitionUpdate) -> Result<Vec<PartitionUpdate>> {
+    /// Hands the stored rows of what `change` touches for the first time to `each`, in order; some of them twice if files
+    /// change meanwhile.
+    pub(super) fn before(
+        &mut self,
+        change: &PartitionUpdate,
+        each: &mut EachBase<'_>,
+    ) -> Result<()> {
         patiently(|| {
-            let read = self.read(change);
+            let read = self.read(change, each);
             if read.is_err() {
                 // Opened and listed anew at the next look.
                 self.tables.clear();
@@ -87,24 +94,20 @@ impl StoredBase {
         })
     }
 
-    fn read(&mut self, change: &PartitionUpdate) -> Result<Vec<PartitionUpdate>> {
-        let Some(id) = change.table.id else { return Ok(Vec::new()) };
+    fn read(&mut self, change: &PartitionUpdate, each: &mut EachBase<'_>) -> Result<()> {
+        let Some(id) = change.table.id else { return Ok(()) };
         if !self.tables.contains_key(&id) {
             let rows = self.open(&change.table)?;
             self.tables.insert(id, rows);
         }
-        let Some(rows) = self.tables.get_mut(&id) else { return Ok(Vec::new()) };
+        let Some(rows) = self.tables.get_mut(&id) else { return Ok(()) };
         let now = self.now.unwrap_or_else(|| clock::now().seconds());
-        let mut found = Vec::new();
-        let read = rows.first_touches(&mut self.touched, change, now, &mut |update| {
-            found.push(update);
-            Ok(())
-        });
+        let read = rows.first_touches(&mut self.touched, change, now, each);
         self.late += rows.take_late();
         if read.is_err() {
             self.touched.clear();
         }
-        read.map(|()| found)
+        read
     }
 
     fn open(&self, table: &Arc<TableMetadata>) -> Result<BaseRows> {

@@ -7,9 +7,10 @@ use crate::error::{Error, Result};
 use super::adopt::adopted_end;
 use super::follower::Follower;
 use super::listing::Found;
-use super::object::{ChangeObject, FinishedObject};
+use super::object::FinishedObject;
 use super::options::Shipped;
 use super::run::Tail;
+use super::sink::Sink;
 use super::state::BackupState;
 use super::translate::Translated;
 
@@ -95,9 +96,9 @@ impl Tail<'_> {
         contents: Contents,
     ) -> Result<()> {
         let name = change_object(self.host, start)?;
-        let bytes = object.bytes.len() as u64;
+        let bytes = object.packed.len();
         let parcel = Parcel { contents, records: object.records, bytes };
-        self.shipper.ship(name, object.bytes, parcel, &mut self.stored)
+        self.shipper.ship(name, object.packed, parcel, &mut self.stored)
     }
 
     /// Notes what is stored, and what is finished.
@@ -183,17 +184,26 @@ impl Tail<'_> {
             }
             self.translator.forget_told(mutation.end.segment_id);
             let payload = self.held.payload(&mutation)?;
-            let Translated::Records(records) =
-                self.translator.mutation(mutation.version, mutation.end, &payload)?
-            else {
-                continue;
+            let mut object = None;
+            let mut sink = Sink {
+                object: &mut object,
+                start: end,
+                workshop: &self.workshop,
+                cancel: self.cancel,
             };
-            if records == 0 {
+            let (version, at) = (mutation.version, mutation.end);
+            let records = match self.translator.mutation(version, at, &payload, &mut sink) {
+                Ok(Translated::Records(records)) => records,
+                Ok(_) => continue,
+                // It stays held.
+                Err(Error::Stopped(_)) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let Some(mut object) = object else {
                 self.held.remove(mutation.end)?;
                 continue;
-            }
-            let mut object = ChangeObject::new(end)?;
-            object.add(self.translator.lines(), records.into(), end)?;
+            };
+            object.end_mutation(records.into(), end);
             self.hand_over(object.finish()?, &start, Contents::Held { end: mutation.end })?;
             // One at a time: the next look must not find it held again.
             self.shipper.drain(&mut self.stored)?;

@@ -7,6 +7,9 @@
 //! An object is named by where it begins, which is where the one before it ended: after a restart the name of the next one is
 //! known, and if it is there already, stored by a run that died before it could say so, it is adopted as it is.
 //!
+//! All records of a mutation are in one object. Stored rows before it, of a partition that it deletes, may be more than the memory
+//! holds: they are read page by page, and the object grows in a file of the state directory until it is whole.
+//!
 //! A segment does not say whose it is: neither host nor cluster is in it, only ids of tables, and those are the same on all nodes of
 //! a cluster. Its changes are shipped as those of the host of `--data-dir` (or `--host-id`). Segments of another node of the same
 //! cluster in a directory that is followed would be shipped too; they are that node's true writes, so the rows come out right, but
@@ -30,6 +33,7 @@ mod run;
 mod schema_dirs;
 mod segments;
 mod shipper;
+mod sink;
 mod space;
 mod state;
 mod tables;

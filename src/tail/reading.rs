@@ -11,8 +11,8 @@ use crate::progress::{clock, vitals};
 use super::backups::OpenBackup;
 use super::delivery::{Contents, offset_of};
 use super::follower::{Follower, Standing};
-use super::object::ChangeObject;
 use super::run::Tail;
+use super::sink::Sink;
 use super::state::BackupState;
 use super::translate::Translated;
 
@@ -105,16 +105,29 @@ impl Tail<'_> {
                     progressed = true;
                     self.report.mutations += 1;
                     self.report.bytes_read += payload.len() as u64;
-                    match self.translator.mutation(version, end, payload)? {
-                        Translated::Records(0) => {}
+                    let mut sink = Sink {
+                        object: &mut follower.object,
+                        start: follower.next_object,
+                        workshop: &self.workshop,
+                        cancel: self.cancel,
+                    };
+                    let translated =
+                        match self.translator.mutation(version, end, payload, &mut sink) {
+                            Err(Error::Stopped(_)) => {
+                                // Of a mutation there is all or nothing in an object: the next run reads it again.
+                                follower.object = None;
+                                follower.seek(follower.next_object);
+                                return Ok(progressed);
+                            }
+                            translated => translated?,
+                        };
+                    match translated {
                         Translated::Records(records) => {
-                            let object = match &mut follower.object {
-                                Some(object) => object,
-                                None => {
-                                    follower.object.insert(ChangeObject::new(follower.next_object)?)
-                                }
-                            };
-                            object.add(self.translator.lines(), records.into(), offset_of(end)?)?;
+                            if let Some(object) = &mut follower.object
+                                && records > 0
+                            {
+                                object.end_mutation(records.into(), offset_of(end)?);
+                            }
                         }
                         Translated::Unknown(why) => {
                             self.held.keep(end, version, payload)?;
@@ -188,7 +201,7 @@ impl Tail<'_> {
             shipped = Some(record);
             backup.state.records = record + 1;
         }
-        let mut object: Option<ChangeObject> = None;
+        let mut object = None;
         let mut next = backup.updates.next().transpose()?;
         while let Some((origin, update)) = next {
             vitals::sign();
@@ -197,12 +210,21 @@ impl Tail<'_> {
             let is_shipped =
                 shipped.map_or(origin.record < backup.state.records, |last| origin.record <= last);
             if !is_shipped {
-                let records = self.translator.backup(&origin.sstable, origin.record, &update)?;
-                let open = match &mut object {
-                    Some(open) => open,
-                    None => object.insert(ChangeObject::new(backup.state.records)?),
+                let mut sink = Sink {
+                    object: &mut object,
+                    start: backup.state.records,
+                    workshop: &self.workshop,
+                    cancel: self.cancel,
                 };
-                open.add(self.translator.lines(), records.into(), origin.record + 1)?;
+                let (sstable, record) = (&origin.sstable, origin.record);
+                let records = match self.translator.backup(sstable, record, &update, &mut sink) {
+                    // What is shipped of it is known; the next run goes on behind that.
+                    Err(Error::Stopped(_)) => return Ok(()),
+                    records => records?,
+                };
+                if let Some(object) = &mut object {
+                    object.end_mutation(records.into(), record + 1);
+                }
             }
             let full = object.as_ref().is_some_and(|o| o.is_full(self.options.flush_size));
             if (full || next.is_none())

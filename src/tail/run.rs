@@ -24,6 +24,7 @@ use super::delivery::Parcel;
 use super::follower::{Follower, Standing};
 use super::held::HeldMutations;
 use super::listing::SegmentDirs;
+use super::object::Workshop;
 use super::options::{Base, TailOptions};
 use super::report::TailReport;
 use super::shipper::Shipper;
@@ -39,6 +40,10 @@ const POLL: Duration = Duration::from_millis(50);
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// Between two words about how it goes, where no watermark comes.
 const STATUS: Duration = Duration::from_secs(5);
+/// Of the memory, what an object may have before it goes into a file.
+const OBJECT_SHARE: u64 = 16;
+/// Bytes of stored rows that are handed on at once: there may be more of them than memory.
+const LARGE: usize = 256 << 10;
 /// Between two watermarks, at least.
 const WATERMARK: Duration = Duration::from_secs(1);
 /// How long after the start the time of the start is one up to which all is shipped.
@@ -98,6 +103,8 @@ pub(super) struct Tail<'a> {
     pub(super) host: Uuid,
     pub(super) store: Arc<dyn Store>,
     pub(super) shipper: Shipper<Parcel>,
+    /// Where objects are made.
+    pub(super) workshop: Workshop,
     pub(super) state: TailState,
     pub(super) held: HeldMutations,
     pub(super) translator: Translator,
@@ -164,6 +171,11 @@ impl<'a> Tail<'a> {
             cancel,
             host,
             shipper: Shipper::start(Arc::clone(&store))?,
+            workshop: Workshop {
+                directory: options.state_dir.clone(),
+                memory: usize::try_from(options.memory / OBJECT_SHARE).unwrap_or(usize::MAX),
+                large: LARGE,
+            },
             store,
             state,
             held: HeldMutations::open(&options.state_dir)?,

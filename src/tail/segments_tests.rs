@@ -12,6 +12,7 @@ use crate::progress::NoEvents;
 use crate::store::Location;
 use crate::store::s3::S3Options;
 use crate::tail::follower::Standing;
+use crate::tail::sink::Sink;
 use crate::tail::translate::Translated;
 use crate::tail::{Base, Follow, Shipped, TailOptions};
 
@@ -78,6 +79,17 @@ impl Place {
         let live = place.directory.path().join("live");
         place.options.commitlog_dir = Some(live.clone());
         (place, live)
+    }
+
+    /// A live directory with these segments, to be shipped with stored rows in one object for each.
+    fn with_base(segments: &[PathBuf]) -> Self {
+        let (mut place, live) = Self::live();
+        place.options.base = Base::Auto;
+        place.options.flush_interval = Duration::from_secs(3600);
+        for segment in segments {
+            copy(segment, &live);
+        }
+        place
     }
 
     fn archive() -> (Self, PathBuf) {
@@ -247,10 +259,10 @@ fn what_was_held_and_is_stored_by_a_run_that_died_is_not_stored_again() {
     let mut tail = Tail::open(&place.options, &NoEvents, &GOES_ON).unwrap();
     let mut held = Vec::new();
     while let SegmentStep::Entry { end, payload } = reader.next(Bound::whole()).unwrap() {
-        let is_shipped = matches!(
-            tail.translator.mutation(version, end, payload).unwrap(),
-            Translated::Records(1..)
-        );
+        let mut sink =
+            Sink { object: &mut None, start: 0, workshop: &tail.workshop, cancel: &GOES_ON };
+        let translated = tail.translator.mutation(version, end, payload, &mut sink).unwrap();
+        let is_shipped = matches!(translated, Translated::Records(1..));
         if is_shipped {
             tail.held.keep(end, version, payload).unwrap();
             held.push(end);
@@ -280,4 +292,78 @@ fn what_is_held_for_a_new_reason_does_not_count_as_shipped() {
     assert_eq!(shipped(&mut tail), None);
     std::thread::sleep(Duration::from_millis(500));
     assert!(shipped(&mut tail).is_some());
+}
+
+/// Names and records of the objects of a tail.
+fn objects(tail: &Tail<'_>) -> Vec<(String, Vec<u8>)> {
+    let listed = tail.store.list(&change_folder(tail.host)).unwrap();
+    let names = listed.into_iter().map(|object| object.name);
+    let of_records = names.filter(|name| name.ends_with(".zst"));
+    let read = |name: String| {
+        let bytes = tail.store.get(&name).unwrap().unwrap();
+        (name, bytes)
+    };
+    of_records.map(read).collect()
+}
+
+fn ship_all(tail: &mut Tail<'_>) {
+    while tail.pass().unwrap() {}
+    let ids: Vec<i64> = tail.followers.keys().copied().collect();
+    for id in ids {
+        tail.with_follower(id, Tail::ship).unwrap();
+    }
+    tail.shipper.drain(&mut tail.stored).unwrap();
+    tail.settle().unwrap();
+}
+
+#[test]
+fn objects_that_outgrow_the_memory_are_the_same() {
+    let shipped = |memory: usize, large: usize| {
+        let place = Place::with_base(&segments());
+        let mut tail = place.tail();
+        tail.workshop.memory = memory;
+        tail.workshop.large = large;
+        ship_all(&mut tail);
+        objects(&tail)
+    };
+    let in_memory = shipped(1 << 20, 1 << 20);
+    assert!(in_memory.iter().any(|(_, bytes)| bytes.len() > 1_000));
+    assert_eq!(shipped(100, 0), in_memory);
+}
+
+#[test]
+fn a_signal_ends_the_reading_of_stored_rows_and_the_next_run_begins_that_mutation_anew() {
+    static STOPS: AtomicI32 = AtomicI32::new(0);
+    let whole = Place::with_base(&segments()[..1]);
+    let mut tail = whole.tail();
+    ship_all(&mut tail);
+    let expected = objects(&tail);
+
+    let place = Place::with_base(&segments()[..1]);
+    let mut tail = Tail::open(&place.options, &NoEvents, &STOPS).unwrap();
+    tail.workshop.large = 0;
+    tail.list().unwrap();
+    STOPS.store(15, std::sync::atomic::Ordering::Relaxed);
+    // A pass is one mutation now, until one has stored rows before it.
+    let mut reached = 0;
+    let mut passes = 0..1_000;
+    let id = loop {
+        assert!(passes.next().is_some(), "no stored rows, or no end of reading them");
+        tail.pass().unwrap();
+        let (&id, follower) = tail.followers.iter().next().unwrap();
+        if follower.offset < reached {
+            assert_eq!(follower.offset, follower.next_object);
+            assert!(follower.object.is_none(), "all or nothing of a mutation");
+            break id;
+        }
+        reached = follower.offset;
+    };
+    assert!(tail.report.mutations > 1);
+    tail.save_positions().unwrap();
+    assert_eq!(objects(&tail), []);
+    drop(tail);
+    let mut tail = place.tail();
+    assert!(tail.followers.contains_key(&id));
+    ship_all(&mut tail);
+    assert_eq!(objects(&tail), expected);
 }

@@ -13,13 +13,14 @@ use crate::commitlog::{
     SystemChange,
 };
 use crate::discover::{InputOptions, Source};
-use crate::error::{DecodeError, Result};
+use crate::error::Result;
 use crate::progress::clock;
 use crate::rows::PartitionUpdate;
 use crate::schema::{Schema, TableId, TableMetadata, write_schema};
 
 use super::base::StoredBase;
 use super::schema_dirs::SchemaDirs;
+use super::sink::Sink;
 use super::tables::Tables;
 
 /// Cassandra logs a change of the schema before it flushes the tables that hold it: for this long after one has come by the
@@ -39,7 +40,7 @@ enum Stream {
 /// What became of a mutation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Translated {
-    /// Its records, as many as said (none if it is of no table that is shipped), are in [`Translator::lines`].
+    /// The sink has its records, as many as said (none if it is of no table that is shipped).
     Records(u32),
     /// It cannot be decoded with the schema on the disk, for this reason: to be kept until it can.
     Unknown(String),
@@ -131,19 +132,15 @@ impl Translator {
         self.base.as_mut().map_or(0, StoredBase::take_late)
     }
 
-    /// The lines of the records of the last mutation.
-    pub(super) fn lines(&self) -> &[u8] {
-        self.writer.buffer()
-    }
-
-    /// Makes the records of the mutation that ends at `end` in a segment of `version`.
+    /// Makes the records of the mutation that ends at `end` in a segment of `version`. After an error the sink may have some of
+    /// them.
     pub(super) fn mutation(
         &mut self,
         version: LogVersion,
         end: CommitLogPosition,
         payload: &[u8],
+        sink: &mut Sink<'_>,
     ) -> Result<Translated> {
-        self.writer.clear();
         if !self.may_matter(version, payload) {
             return Ok(Translated::Records(0));
         }
@@ -176,10 +173,13 @@ impl Translator {
             .filter(|update| update.table.id.is_some_and(|id| self.tables.is_wanted(id)))
             .filter(|update| !update.is_empty())
             .collect();
-        self.write(Position::Log(LogPosition::try_from(end)?), &updates)?;
-        if let Err(error) = self.watch(&mutation) {
-            return Ok(Translated::Undecodable(error.to_string()));
-        }
+        let changes = match mutation.system_changes() {
+            Ok(changes) => changes,
+            Err(error) => return Ok(Translated::Undecodable(error.to_string())),
+        };
+        self.write(Position::Log(LogPosition::try_from(end)?), &updates, sink)?;
+        self.watch(changes);
+        sink.take(&mut self.writer)?;
         drop(updates);
         if let Some(decoder) = self.decoders.get_mut(&version) {
             decoder.recycle(mutation);
@@ -193,14 +193,22 @@ impl Translator {
         sstable: &str,
         record: u64,
         update: &PartitionUpdate,
+        sink: &mut Sink<'_>,
     ) -> Result<u32> {
-        self.writer.clear();
-        self.write(Position::Sstable { sstable: sstable.to_owned(), record }, &[update])?;
+        self.write(Position::Sstable { sstable: sstable.to_owned(), record }, &[update], sink)?;
+        sink.take(&mut self.writer)?;
         Ok(self.writer.index())
     }
 
     /// Writes the records of `updates`, which stand at `position`: definitions that changed, stored rows, changes.
-    fn write(&mut self, position: Position, updates: &[&PartitionUpdate]) -> Result<()> {
+    fn write(
+        &mut self,
+        position: Position,
+        updates: &[&PartitionUpdate],
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        // What a former mutation left that ended in an error.
+        self.writer.clear();
         let stream = match &position {
             Position::Log(at) => Stream::Segment(at.segment),
             Position::Sstable { .. } => Stream::Sstable,
@@ -210,10 +218,12 @@ impl Translator {
             self.tell_definition(stream, &update.table);
         }
         if let Some(base) = &mut self.base {
+            let writer = &mut self.writer;
             for update in updates {
-                for stored in base.before(update)? {
-                    self.writer.update(&stored, true)?;
-                }
+                base.before(update, &mut |stored| {
+                    writer.update(&stored, true)?;
+                    sink.take_if_large(writer)
+                })?;
             }
         }
         for update in updates {
@@ -268,8 +278,8 @@ impl Translator {
     }
 
     /// Tells of truncations, and notes changes of the schema.
-    fn watch(&mut self, mutation: &Mutation) -> Result<(), DecodeError> {
-        for change in mutation.system_changes()? {
+    fn watch(&mut self, changes: Vec<SystemChange>) {
+        for change in changes {
             match change {
                 SystemChange::SchemaChanged { .. } => {
                     self.dirty_until = Some(Instant::now() + RELOAD_FOR);
@@ -282,7 +292,6 @@ impl Translator {
                 }
             }
         }
-        Ok(())
     }
 
     fn is_dirty(&mut self) -> bool {

@@ -10,6 +10,7 @@
 //! This is the hot path: [`DataChunks::read_chunk`] allocates nothing once its scratch has grown.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::info::{CompressionInfo, MAX_CHUNK_LEN, TableFile};
 use crate::error::{Damage, DecodeError, DecodeErrorKind, Error, ErrorClass, Result};
@@ -38,6 +39,8 @@ pub struct DataChunks {
     chunk_len: usize,
     data_len: u64,
     chunk_count: u64,
+    /// Bytes read and not given back by readers that have ended.
+    left_behind: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,7 @@ impl DataChunks {
                 data_len: info.data_len(),
                 chunk_count: info.chunk_count(),
                 layout: Layout::Compressed(info),
+                left_behind: AtomicU64::new(0),
             });
         }
         let toc = Toc::read(descriptor)?.unwrap_or_default();
@@ -97,11 +101,14 @@ impl DataChunks {
                 chunk_len: PLAIN_CHUNK_LEN,
                 data_len,
                 chunk_count: data_len.div_ceil(PLAIN_CHUNK_LEN as u64),
+                left_behind: AtomicU64::new(0),
             });
         };
         let (chunk_len, data_len, chunk_count) = read_crc_header(crcs.bytes(), data.len())
             .map_err(|e| e.in_file(&crc_path).map_damage(|d| d.what = Some("CRC.db".into())))?;
-        Ok(Self { data, version, layout: Layout::Checked(crcs), chunk_len, data_len, chunk_count })
+        let layout = Layout::Checked(crcs);
+        let left_behind = AtomicU64::new(0);
+        Ok(Self { data, version, layout, chunk_len, data_len, chunk_count, left_behind })
     }
 
     /// Length of the uncompressed stream.
@@ -299,6 +306,16 @@ impl DataChunks {
     /// Gives back the page cache of a part of Data.db, as it is on disk, that is not needed again.
     pub fn forget(&self, offset: u64, len: u64) {
         self.data.forget(offset, len);
+    }
+
+    /// Notes that a reader has ended that read so many bytes and did not give them back. Many short ones would have all of the
+    /// file mapped in the end: when it is `most` that they left, all is given back.
+    pub fn leave_behind(&self, bytes: u64, most: u64) {
+        let before = self.left_behind.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) >= most {
+            self.left_behind.store(0, Ordering::Relaxed);
+            self.forget(0, self.stored_len());
+        }
     }
 
     /// Format version and compressor, as errors name them.

@@ -313,18 +313,19 @@ impl Shared {
         Ok(PartDone { number, etag, crc64nvme, md5 })
     }
 
-    /// CompleteMultipartUpload: the object appears, whole and as it was written.
+    /// CompleteMultipartUpload: the object appears, whole and as it was written; with `only_if_absent` in nobody's place.
     pub(super) async fn complete(
         &self,
         name: &str,
         begun: &Begun,
         parts: &[PartDone],
         meta: &ObjectMeta,
+        only_if_absent: bool,
     ) -> Result<(), Failure> {
         let done = self
             .sender
             .call(Operation::CompleteMultipartUpload, 0, |client| {
-                self.complete_once(client, name, begun, parts, meta)
+                self.complete_once(client, name, begun, parts, meta, only_if_absent)
             })
             .await;
         let crc = match done {
@@ -369,6 +370,7 @@ impl Shared {
         begun: &Begun,
         parts: &[PartDone],
         meta: &ObjectMeta,
+        only_if_absent: bool,
     ) -> Result<Option<String>, Failure> {
         let with_crc = !self.parts_without_crc.load(Ordering::Relaxed);
         let listed = parts.iter().map(|part| {
@@ -388,6 +390,7 @@ impl Shared {
             .set_checksum_crc64_nvme(with_crc.then(|| meta.crc64nvme.clone()))
             .set_checksum_type(with_crc.then_some(ChecksumType::FullObject))
             .set_mpu_object_size(i64::try_from(meta.bytes).ok())
+            .set_if_none_match(only_if_absent.then(|| "*".to_owned()))
             .multipart_upload(listed)
             .send()
             .await

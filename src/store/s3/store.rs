@@ -1,5 +1,6 @@
 //! [`Store`] over the requests.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
@@ -20,12 +21,16 @@ use crate::store::object::{
     ListedObject, ObjectMeta, ObjectReader, ObjectVersion, ObjectWriter, PutOutcome,
     ReplaceOutcome, Store, VersionedObject, check_name,
 };
+use crate::store::pieces::read_piece;
 
 /// Threads that carry requests: they wait and copy, the checksums are made by the callers.
 const THREADS: usize = 2;
 
 /// Bytes of an object that one request asks for.
 const READ_PART: u64 = 8 << 20;
+
+/// Bytes of a file that are read at once.
+const FILE_PIECE: usize = 1 << 20;
 
 /// It is not known whether the store heeds conditions; it does; it does not.
 const CONDITIONS_UNKNOWN: u8 = 0;
@@ -217,6 +222,28 @@ impl Store for S3Store {
         check_name(name)?;
         let body = Body::of(bytes);
         self.runtime.wait(self.create_if_absent(name, &body, bytes))?
+    }
+
+    fn put_file_if_absent(&self, name: &str, file: &mut File) -> Result<PutOutcome> {
+        // Before all of it is sent in vain.
+        if self.head(name)?.is_some() {
+            return Ok(PutOutcome::Exists);
+        }
+        let (shared, runtime) = (Arc::clone(&self.shared), Arc::clone(&self.runtime));
+        let mut writer = UploadWriter::new(shared, runtime, name).only_if_absent();
+        let mut piece = vec![0; FILE_PIECE];
+        loop {
+            let read = read_piece(file, &mut piece).map_err(|source| Error::Output {
+                action: "read what is to become",
+                path: self.location(name).into(),
+                source,
+            })?;
+            if read.is_empty() {
+                break;
+            }
+            writer.write_all(read)?;
+        }
+        Ok(writer.publish_if_absent()?.map_or(PutOutcome::Exists, PutOutcome::Created))
     }
 
     fn stop_on(&self, flag: &Arc<AtomicI32>) {

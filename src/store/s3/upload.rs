@@ -28,6 +28,8 @@ pub(super) struct UploadWriter {
     upload: Option<Upload>,
     /// Room for what the buffer of a giant has beyond the usual.
     giant: Option<OwnedSemaphorePermit>,
+    /// It replaces nothing.
+    only_if_absent: bool,
 }
 
 /// A multipart upload under way.
@@ -49,6 +51,25 @@ impl UploadWriter {
             whole: Checksum::default(),
             upload: None,
             giant: None,
+            only_if_absent: false,
+        }
+    }
+
+    /// The same of an object that is made only where there is none.
+    pub(super) fn only_if_absent(mut self) -> Self {
+        self.only_if_absent = true;
+        self
+    }
+
+    /// Makes the object appear, unless there is one: none then.
+    pub(super) fn publish_if_absent(mut self) -> Result<Option<ObjectMeta>> {
+        match self.try_publish()? {
+            Ok(meta) => Ok(Some(meta)),
+            Err(failure) if failure.is_precondition() => {
+                self.give_up()?;
+                Ok(None)
+            }
+            Err(failure) => Err(self.error(failure)),
         }
     }
 
@@ -126,19 +147,18 @@ impl UploadWriter {
         Ok(())
     }
 
-    /// Makes the object appear.
-    fn publish(&mut self) -> Result<ObjectMeta> {
+    fn try_publish(&mut self) -> Result<Result<ObjectMeta, Failure>> {
         let meta = self.whole.finish();
         if self.upload.is_none() {
             let body = Body::new(std::mem::take(&mut self.buffer), meta.clone());
-            let put = self.shared.put(&self.name, &body, Purpose::Data, Condition::Always);
-            self.carrier.wait(put)?.map_err(|failure| self.error(failure))?;
-            return Ok(meta);
+            let condition = if self.only_if_absent { Condition::Absent } else { Condition::Always };
+            let put = self.shared.put(&self.name, &body, Purpose::Data, condition);
+            return Ok(self.carrier.wait(put)?.map(|_| meta));
         }
         if !self.buffer.is_empty() {
             self.send_part()?;
         }
-        let Some(upload) = &mut self.upload else { return Ok(meta) };
+        let Some(upload) = &mut self.upload else { return Ok(Ok(meta)) };
         let shared = &self.shared;
         let name = &self.name;
         let completed = self.carrier.wait(async {
@@ -146,15 +166,17 @@ impl UploadWriter {
                 upload.done.push(joined_part(joined)?);
             }
             upload.done.sort_by_key(|part| part.number);
-            shared.complete(name, &upload.begun, &upload.done, &meta).await?;
+            let (begun, done) = (&upload.begun, &upload.done);
+            shared.complete(name, begun, done, &meta, self.only_if_absent).await?;
             if upload.begun.unsure {
                 abort_others(shared, name, "").await?;
             }
             Ok(())
         })?;
-        completed.map_err(|failure| self.error(failure))?;
-        self.upload = None;
-        Ok(meta)
+        if completed.is_ok() {
+            self.upload = None;
+        }
+        Ok(completed.map(|()| meta))
     }
 
     /// Ends the tasks and aborts the upload, if there is one.
@@ -228,7 +250,7 @@ impl ObjectWriter for UploadWriter {
     }
 
     fn finish(mut self: Box<Self>) -> Result<ObjectMeta> {
-        self.publish()
+        self.try_publish()?.map_err(|failure| self.error(failure))
     }
 
     fn abort(mut self: Box<Self>) -> Result<()> {

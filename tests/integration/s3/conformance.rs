@@ -1,5 +1,6 @@
 //! One suite for every store: what is written on the trait, and nothing that only one of them does.
 
+use std::io::{Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cassport::store::{Checksum, LocalStore, PutOutcome, ReplaceOutcome, Store};
@@ -220,6 +221,30 @@ fn of_many_that_put_if_absent_one_succeeds() {
         let again = store.put_if_absent("_cassport/run.json", b"late").unwrap();
         assert_eq!(again, PutOutcome::Exists, "{name}");
         assert_eq!(names(&*store, "_cassport/"), ["_cassport/run.json"], "{name}");
+    }
+}
+
+#[test]
+fn what_a_file_has_from_where_it_stands_becomes_an_object_in_nobodys_place() {
+    for Subject { name, store, bucket, .. } in subjects() {
+        for (object, len) in [("c/empty", 0), ("c/small", 1_000), ("c/large", 20 * MIB + 17)] {
+            let bytes = noise(len, 11);
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"before").unwrap();
+            file.write_all(&bytes).unwrap();
+            let mut put = || {
+                file.seek(SeekFrom::Start(6)).unwrap();
+                store.put_file_if_absent(object, &mut file).unwrap()
+            };
+            assert_eq!(put(), PutOutcome::Created(Checksum::of(&bytes)), "{name} {object}");
+            assert_eq!(put(), PutOutcome::Exists, "{name} {object}");
+            assert!(store.get(object).unwrap().unwrap() == bytes, "{name} {object}");
+        }
+        assert_eq!(names(&*store, "c/"), ["c/empty", "c/large", "c/small"], "{name}");
+        // Of s3s-fs all tests see the same place.
+        if let Some(bucket) = bucket.filter(|bucket| bucket.server.kind == Kind::Moto) {
+            assert_eq!(bucket.dangling_uploads(), 0, "{name}");
+        }
     }
 }
 

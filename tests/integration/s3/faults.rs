@@ -1,5 +1,6 @@
 //! Faults on the way, and what is in the bucket afterwards: the right object or none, and no upload left over.
 
+use std::io::{Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -405,6 +406,31 @@ fn a_lost_answer_to_a_conditional_put_is_told_from_a_lost_race() {
         let scene = Scene::new(&server, vec![refused]);
         let put = scene.store.put_if_absent("run.json", b"ours").unwrap();
         assert_eq!(put, PutOutcome::Exists);
+        scene.holds(&[], "412");
+    }
+}
+
+#[test]
+fn a_file_in_parts_takes_nobodys_place() {
+    let put = |scene: &Scene| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&noise(11 * MIB, 1)).unwrap();
+        file.rewind().unwrap();
+        scene.store.put_file_if_absent("large", &mut file).unwrap()
+    };
+    for server in servers::all() {
+        let large = noise(11 * MIB, 1);
+        for fault in [Fault::LoseAnswer, Fault::DoneBut(500, "InternalError"), Fault::ResetBefore] {
+            let what = format!("{:?} {fault:?}", server.kind);
+            let scene = Scene::new(&server, vec![rule("POST", "uploadId=", fault)]);
+            assert_eq!(put(&scene), PutOutcome::Created(Checksum::of(&large)), "{what}");
+            scene.holds(&[("large", &large)], &what);
+            assert_eq!(put(&scene), PutOutcome::Exists, "{what}");
+        }
+        // Somebody else was there between the look and the end of it.
+        let taken = rule("POST", "uploadId=", Fault::Answer(412, "PreconditionFailed"));
+        let scene = Scene::new(&server, vec![taken]);
+        assert_eq!(put(&scene), PutOutcome::Exists);
         scene.holds(&[], "412");
     }
 }
