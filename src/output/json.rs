@@ -4,11 +4,10 @@
 
 use super::buffer::TextBuffer;
 use super::dates::{DateTables, is_common_millis};
-use super::scalar::{
-    Cause, Form, NumberLimit, TimestampForm, Written, day, fixed, millis, put_scalar,
-};
+use super::numbers::put_i64;
+use super::scalar::{Cause, Form, NumberLimit, Written, day, fixed, millis, put_scalar};
 use super::stats::Notes;
-use super::text::{Piece, Special, below, copy_unless, equal_to, put_hex, valid_text};
+use super::text::{Piece, Special, below, copy_unless, equal_to, put_hex, put_uuid, valid_text};
 use crate::cql::{CqlType, UdtType};
 use crate::io::ByteReader;
 use crate::rows::{Cell, Span};
@@ -28,6 +27,22 @@ pub(super) struct JsonStyle {
 #[inline]
 pub(super) fn piece_of(span: Span, data: &[u8]) -> Piece<'_> {
     Piece::within(data.get(span.start as usize..).unwrap_or_default(), span.len as usize)
+}
+
+/// True for types of which a value of no bytes is an ordinary one.
+#[inline]
+pub(super) fn takes_empty(cql_type: &CqlType) -> bool {
+    matches!(
+        cql_type,
+        CqlType::Text
+            | CqlType::Ascii
+            | CqlType::Blob
+            | CqlType::Composite(_)
+            | CqlType::DynamicComposite(_)
+            | CqlType::Custom(_)
+            | CqlType::Tuple(_)
+            | CqlType::Udt { .. }
+    )
 }
 
 /// Writes JSON to a buffer.
@@ -172,9 +187,24 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
         Ok(())
     }
 
+    fn maybe_quoted(&mut self, form: Form, bytes: &[u8], quoted: bool) -> Written {
+        if quoted { self.quoted_scalar(form, bytes) } else { self.scalar(form, bytes) }
+    }
+
+    #[inline]
+    fn integer(&mut self, value: i64, quoted: bool) {
+        if quoted {
+            self.quote();
+        }
+        put_i64(self.out, value);
+        if quoted {
+            self.quote();
+        }
+    }
+
     /// A float, which is a string where it is no number; `as_key` makes a string of the others too.
     fn float(&mut self, form: Form, finite: bool, bytes: &[u8], as_key: bool) -> Written {
-        if finite && !as_key { self.scalar(form, bytes) } else { self.quoted_scalar(form, bytes) }
+        self.maybe_quoted(form, bytes, as_key || !finite)
     }
 
     fn timestamp(&mut self, bytes: &[u8], as_key: bool) -> Written {
@@ -186,8 +216,8 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
             self.quote();
             return Ok(());
         }
-        let form = Form::Timestamp(TimestampForm::Millis);
-        if as_key { self.quoted_scalar(form, bytes) } else { self.scalar(form, bytes) }
+        self.integer(millis, as_key);
+        Ok(())
     }
 
     /// A value.
@@ -202,9 +232,15 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
 
     fn any(&mut self, cql_type: &CqlType, value: Piece<'_>, as_key: bool) -> Written {
         let bytes = value.bytes;
+        if bytes.is_empty() && !takes_empty(cql_type) {
+            self.quote();
+            self.quote();
+            return Ok(());
+        }
+        let quoted_decimal = as_key || self.style.decimals_as_text;
         match cql_type {
-            CqlType::Text => return self.string(value, false),
-            CqlType::Ascii => return self.string(value, true),
+            CqlType::Text => self.string(value, false),
+            CqlType::Ascii => self.string(value, true),
             CqlType::Blob
             | CqlType::Composite(_)
             | CqlType::DynamicComposite(_)
@@ -213,36 +249,26 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
                 self.out.array(b"0x");
                 put_hex(self.out, bytes);
                 self.quote();
-                return Ok(());
+                Ok(())
             }
-            CqlType::Tuple(_) | CqlType::Udt { .. } => {}
-            _ if bytes.is_empty() => {
-                self.quote();
-                self.quote();
-                return Ok(());
+            CqlType::Int => {
+                self.integer(i64::from(i32::from_be_bytes(fixed(bytes, "int")?)), as_key);
+                Ok(())
             }
-            _ => {}
-        }
-        let number = |this: &mut Self, form| {
-            if as_key { this.quoted_scalar(form, bytes) } else { this.scalar(form, bytes) }
-        };
-        let decimal = |this: &mut Self, form| {
-            if as_key || this.style.decimals_as_text {
-                this.quoted_scalar(form, bytes)
-            } else {
-                this.scalar(form, bytes)
+            CqlType::Bigint => {
+                self.integer(i64::from_be_bytes(fixed(bytes, "bigint")?), as_key);
+                Ok(())
             }
-        };
-        match cql_type {
-            CqlType::Int => number(self, Form::Int),
-            CqlType::Bigint => number(self, Form::Bigint),
-            CqlType::Boolean => number(self, Form::Boolean),
-            CqlType::Tinyint => number(self, Form::Tinyint),
-            CqlType::Smallint => number(self, Form::Smallint),
-            CqlType::Counter => number(self, Form::Counter),
-            CqlType::Varint => decimal(self, Form::Varint(NumberLimit::None)),
+            CqlType::Boolean => self.maybe_quoted(Form::Boolean, bytes, as_key),
+            CqlType::Tinyint => self.maybe_quoted(Form::Tinyint, bytes, as_key),
+            CqlType::Smallint => self.maybe_quoted(Form::Smallint, bytes, as_key),
+            CqlType::Counter => self.maybe_quoted(Form::Counter, bytes, as_key),
+            CqlType::Varint => {
+                self.maybe_quoted(Form::Varint(NumberLimit::None), bytes, quoted_decimal)
+            }
             CqlType::Decimal => {
-                decimal(self, Form::Decimal { plain: false, limit: NumberLimit::None })
+                let form = Form::Decimal { plain: false, limit: NumberLimit::None };
+                self.maybe_quoted(form, bytes, quoted_decimal)
             }
             CqlType::Float => {
                 let finite = f32::from_be_bytes(fixed(bytes, "float")?).is_finite();
@@ -261,7 +287,10 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
             }
             CqlType::Time => self.quoted_scalar(Form::Time, bytes),
             CqlType::Uuid | CqlType::Timeuuid | CqlType::LexicalUuid => {
-                self.quoted_scalar(Form::Uuid, bytes)
+                self.quote();
+                put_uuid(self.out, &fixed(bytes, "uuid")?);
+                self.quote();
+                Ok(())
             }
             CqlType::Inet => self.quoted_scalar(Form::Inet, bytes),
             CqlType::Duration => self.quoted_scalar(Form::Duration, bytes),
@@ -274,12 +303,6 @@ impl<const CSV: bool> JsonWriter<'_, CSV> {
             CqlType::Tuple(elements) => self.tuple(elements, bytes),
             CqlType::Udt { udt, .. } => self.udt(udt, bytes),
             CqlType::Vector { element, dimension } => self.vector(element, *dimension, bytes),
-            CqlType::Text
-            | CqlType::Ascii
-            | CqlType::Blob
-            | CqlType::Composite(_)
-            | CqlType::DynamicComposite(_)
-            | CqlType::Custom(_) => Err(Cause::new("a type that was written before")),
         }
     }
 

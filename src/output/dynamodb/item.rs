@@ -7,7 +7,7 @@ use crate::cql::CqlType;
 use crate::output::buffer::TextBuffer;
 use crate::output::dms::{MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES};
 use crate::output::format::{Field, Source};
-use crate::output::json::piece_of;
+use crate::output::json::{piece_of, takes_empty};
 use crate::output::keys::{
     EMPTY_SORT_KEY, KeyWriter, PARTITION_LIMIT, SORT_LIMIT, STATIC_SORT_KEY,
 };
@@ -164,20 +164,6 @@ impl Attributes<'_> {
             Ok(size)
         })
     }
-}
-
-fn takes_empty(cql_type: &CqlType) -> bool {
-    matches!(
-        cql_type,
-        CqlType::Text
-            | CqlType::Ascii
-            | CqlType::Blob
-            | CqlType::Composite(_)
-            | CqlType::DynamicComposite(_)
-            | CqlType::Custom(_)
-            | CqlType::Tuple(_)
-            | CqlType::Udt { .. }
-    )
 }
 
 fn is_empty_set(cql_type: &CqlType, bytes: &[u8]) -> bool {
