@@ -97,6 +97,7 @@ impl Tail<'_> {
         follower.state.passed = in_use_behind > 0 && follower.standing == Standing::Drained;
         let mut progressed = false;
         let mut signed = 0;
+        self.translator.look_at_clock();
         loop {
             let Some(reader) = &mut follower.reader else { return Ok(progressed) };
             let version = reader.descriptor().version;
@@ -155,6 +156,7 @@ impl Tail<'_> {
                     if follower.offset >> SIGN_SHIFT != signed {
                         signed = follower.offset >> SIGN_SHIFT;
                         vitals::sign();
+                        self.translator.look_at_clock();
                         self.ship_if_old(follower)?;
                     }
                     if self.is_stopped() {

@@ -67,6 +67,8 @@ pub(super) struct Translator {
     schema_dirs: SchemaDirs,
     dirty_until: Option<Instant>,
     last_reload: Option<Instant>,
+    /// To look takes longer than to read a small mutation.
+    looked_at_clock: Instant,
     /// Things the user should know, since they were last taken.
     pub(super) words: Vec<String>,
 }
@@ -96,6 +98,7 @@ impl Translator {
             schema_dirs: SchemaDirs::new(source, input),
             dirty_until: None,
             last_reload: None,
+            looked_at_clock: Instant::now(),
             words,
         };
         let ids: Vec<TableId> = this.tables.wanted().filter_map(|table| table.id).collect();
@@ -132,6 +135,11 @@ impl Translator {
         self.base.as_mut().map_or(0, StoredBase::take_late)
     }
 
+    /// Notes what time it is. To be called every now and then: it decides when definitions are read anew.
+    pub(super) fn look_at_clock(&mut self) {
+        self.looked_at_clock = Instant::now();
+    }
+
     /// Makes the records of the mutation that ends at `end` in a segment of `version`. After an error the sink may have some of
     /// them.
     pub(super) fn mutation(
@@ -156,7 +164,7 @@ impl Translator {
         if unclear && self.reload_is_worth_it(Instant::now()) && self.reload()?.is_some() {
             decoded = self.decode(version, payload);
         }
-        let mutation = match decoded {
+        let mut mutation = match decoded {
             Ok(mutation) => mutation,
             Err(error @ MutationError::UnknownColumn { .. }) => {
                 return Ok(Translated::Unknown(error.to_string()));
@@ -167,20 +175,15 @@ impl Translator {
             // What is known of it besides would be shipped twice, or in two pieces: it waits as a whole.
             return Ok(Translated::Unknown(format!("table id {id} is not in the schema")));
         }
-        let updates: Vec<&PartitionUpdate> = mutation
-            .updates
-            .iter()
-            .filter(|update| update.table.id.is_some_and(|id| self.tables.is_wanted(id)))
-            .filter(|update| !update.is_empty())
-            .collect();
         let changes = match mutation.system_changes() {
             Ok(changes) => changes,
             Err(error) => return Ok(Translated::Undecodable(error.to_string())),
         };
-        self.write(Position::Log(LogPosition::try_from(end)?), &updates, sink)?;
+        let wanted = |id| self.tables.is_wanted(id);
+        mutation.updates.retain(|u| u.table.id.is_some_and(wanted) && !u.is_empty());
+        self.write(Position::Log(LogPosition::try_from(end)?), &mutation.updates, sink)?;
         self.watch(changes);
         sink.take(&mut self.writer)?;
-        drop(updates);
         if let Some(decoder) = self.decoders.get_mut(&version) {
             decoder.recycle(mutation);
         }
@@ -195,7 +198,11 @@ impl Translator {
         update: &PartitionUpdate,
         sink: &mut Sink<'_>,
     ) -> Result<u32> {
-        self.write(Position::Sstable { sstable: sstable.to_owned(), record }, &[update], sink)?;
+        self.write(
+            Position::Sstable { sstable: sstable.to_owned(), record },
+            std::slice::from_ref(update),
+            sink,
+        )?;
         sink.take(&mut self.writer)?;
         Ok(self.writer.index())
     }
@@ -204,7 +211,7 @@ impl Translator {
     fn write(
         &mut self,
         position: Position,
-        updates: &[&PartitionUpdate],
+        updates: &[PartitionUpdate],
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         // What a former mutation left that ended in an error.
@@ -296,13 +303,11 @@ impl Translator {
 
     fn is_dirty(&mut self) -> bool {
         let Some(until) = self.dirty_until else { return false };
-        // Asked for each mutation: one look at the clock, and none when it is over.
-        let now = Instant::now();
-        if now >= until {
+        if self.looked_at_clock >= until {
             self.dirty_until = None;
             return false;
         }
-        self.reload_is_worth_it(now)
+        self.reload_is_worth_it(self.looked_at_clock)
     }
 
     /// A mutation that is unclear is worth a look at the disk, unless there was one just now.
