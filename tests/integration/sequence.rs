@@ -409,26 +409,31 @@ fn on_a_full_disk_it_ends_with_4_and_goes_on_when_there_is_room() {
 
 /// The change files that come of these records, which are all of one host and come at once.
 fn sequenced(records: &[&str]) -> Vec<String> {
+    sequenced_in_turn(&[records])
+}
+
+/// The change files that come of the records of several segments of one host, each of which comes when the one before is
+/// sequenced.
+fn sequenced_in_turn(segments: &[&[&str]]) -> Vec<String> {
     let scratch = tempfile::tempdir().unwrap();
     let place = Place::Directory(scratch.path().join("out"));
     let host_id = uuid::Uuid::from_u128(0xbeef);
     let id = table().id;
-    let lines: String = records
-        .iter()
-        .enumerate()
-        .map(|(i, record)| {
+    for (segment, records) in (7..).zip(segments) {
+        let line = |(i, record): (usize, &&str)| {
             let (op, rest) = record.split_once('|').unwrap();
             let id = id.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
             format!(
                 "{{\"op\":\"{op}\",\"keyspace\":\"shop\",\"table\":\"orders\",\"tableId\":{id},{rest},\"hostId\":\"{host_id}\",\
-                 \"position\":{{\"segment\":7,\"offset\":50}},\"index\":{i}}}\n"
+                 \"position\":{{\"segment\":{segment},\"offset\":50}},\"index\":{i}}}\n"
             )
-        })
-        .collect();
-    let start = Position::Log(LogPosition { segment: 7, offset: 0 });
-    let name = change_object(host_id, &start).unwrap();
-    place.prepare(&[(name, zstd::encode_all(lines.as_bytes(), 1).unwrap())]);
-    run(place.sequence(&scratch.path().join("state"), &["--once"]), 0);
+        };
+        let lines: String = records.iter().enumerate().map(line).collect();
+        let start = Position::Log(LogPosition { segment, offset: 0 });
+        let name = change_object(host_id, &start).unwrap();
+        place.prepare(&[(name, zstd::encode_all(lines.as_bytes(), 1).unwrap())]);
+        run(place.sequence(&scratch.path().join("state"), &["--once"]), 0);
+    }
     let files = place.files().into_iter().filter(|(name, _)| name.starts_with("cdc-"));
     let text: String = files.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
     text.lines().map(str::to_owned).collect()
@@ -455,13 +460,23 @@ fn what_the_target_may_have_is_deleted_there_also_where_the_tail_saw_it_late() {
 #[test]
 fn a_row_that_was_stored_and_is_deleted_by_what_came_before_is_deleted_in_the_target() {
     // The deletion of the partition is of a segment that came first. What deletes the row now deletes nothing any more.
-    let lines = sequenced(&[
-        r#"delete_partition|"key":{"customer":1},"deleted":9"#,
-        r#"upsert|"key":{"customer":1,"id":2},"marker":{"writetime":5},"cells":{},"base":true"#,
-        r#"delete_range|"key":{"customer":1},"range":{"start":{"values":[1],"inclusive":true}},"deleted":6"#,
-    ]);
-    let deletes = lines.iter().filter(|line| line.starts_with("DELETE,orders,shop,1,2,"));
-    assert_eq!(deletes.count(), 1, "{lines:?}");
+    let partition = r#"delete_partition|"key":{"customer":1},"deleted":9"#;
+    let stored =
+        r#"upsert|"key":{"customer":1,"id":2},"marker":{"writetime":5},"cells":{},"base":true"#;
+    let range = r#"delete_range|"key":{"customer":1},"range":{"start":{"values":[1],"inclusive":true}},"deleted":6"#;
+    let deletes = |lines: &[String]| {
+        lines.iter().filter(|line| line.starts_with("DELETE,orders,shop,1,2,")).count()
+    };
+    for segments in [&[&[partition][..], &[stored, range]][..], &[&[partition, stored, range]]] {
+        let lines = sequenced_in_turn(segments);
+        assert_eq!(deletes(&lines), 1, "{lines:?}");
+    }
+    // A row that outlives it has other static columns now.
+    let newer =
+        r#"upsert|"key":{"customer":1,"id":2},"marker":{"writetime":20},"cells":{},"base":true"#;
+    let lines = sequenced_in_turn(&[&[partition], &[newer, range]]);
+    let updates = lines.iter().filter(|line| line.starts_with("UPDATE,orders,shop,1,2,"));
+    assert_eq!(updates.count(), 1, "{lines:?}");
 }
 
 #[test]
