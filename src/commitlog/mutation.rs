@@ -372,8 +372,11 @@ impl MutationDecoder {
                 }
                 return Ok(tail);
             };
-            let update = self.updates.read(&mut r, id, &table, key, &mut tail.left_out);
-            tail.updates.push(update.map_err(|e| of_table(e, id))?);
+            let mut update = PartitionUpdate::new(Arc::clone(&table), Vec::new());
+            let left_out = &mut tail.left_out;
+            let read = self.updates.read_into(&mut r, id, &table, key, left_out, &mut update);
+            read.map_err(|e| of_table(e, id))?;
+            tail.updates.push(update);
         }
         Ok(tail)
     }

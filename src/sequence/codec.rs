@@ -76,6 +76,20 @@ pub(super) struct StoredPartition {
     pub(super) expires: Option<i64>,
 }
 
+impl StoredPartition {
+    /// One of which nothing was written, with this deletion, static row and range tombstones.
+    pub(super) fn unwritten(update: PartitionUpdate) -> Self {
+        Self {
+            update,
+            whole: false,
+            statics_written: false,
+            live_rows: 0,
+            shown: Shown::Never,
+            expires: None,
+        }
+    }
+}
+
 /// Columns of an older layout among those of the table: none for one that is gone.
 pub(super) type ColumnMap = Vec<Option<u16>>;
 

@@ -486,12 +486,11 @@ proptest! {
         for (name, bytes) in ship(&mut t, 7, &again, |_| Vec::new()) {
             store.put(&name, &bytes).unwrap();
         }
-        let before = text_of_all(&store);
+        let files = contents(&store);
         let outcome = once(&options).unwrap();
-        prop_assert_eq!(text_of_all(&store), before);
+        prop_assert_eq!(&contents(&store), &files);
         // A state that is gone is made again, and files that were taken away do not come back.
         std::fs::remove_dir_all(&state).unwrap();
-        let files = crate::sequence::model_tests::contents(&store);
         let rebuilt = once(&options).unwrap();
         prop_assert_eq!(rebuilt.rows, outcome.rows);
         prop_assert_eq!(&contents(&store), &files);
@@ -559,11 +558,6 @@ proptest! {
         }
         prop_assert_eq!(rows, expected);
     }
-}
-
-/// All lines that were written.
-fn text_of_all(store: &LocalStore) -> String {
-    contents(store).into_values().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
 }
 
 fn contents(store: &LocalStore) -> BTreeMap<String, Vec<u8>> {

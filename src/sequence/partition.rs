@@ -99,8 +99,6 @@ struct Scope {
     statics_changed: bool,
     /// By a change, or by time.
     statics_touched: bool,
-    /// Once by a change.
-    statics_written: bool,
 }
 
 fn single_row(update: &PartitionUpdate) -> Option<&Row> {
@@ -145,19 +143,11 @@ impl TableStep<'_, '_> {
             before: pieces.deleted.then(|| stored.update.clone()),
             statics_changed: due_statics,
             statics_touched: pieces.static_named || due_statics,
-            statics_written: stored.statics_written,
         };
         if !pieces.whole.is_empty() {
             let statics = |update: &PartitionUpdate| {
-                let only = StoredPartition {
-                    update: PartitionUpdate { content: Vec::new(), ..update.clone() },
-                    whole: false,
-                    statics_written: false,
-                    live_rows: 0,
-                    shown: Shown::Never,
-                    expires: None,
-                };
-                encode_partition(0, &only)
+                let only = PartitionUpdate { content: Vec::new(), ..update.clone() };
+                encode_partition(0, &StoredPartition::unwritten(only))
             };
             let before = statics(&stored.update);
             let all: Vec<&PartitionUpdate> =
@@ -207,14 +197,8 @@ impl TableStep<'_, '_> {
 
     fn read_partition(&self, place: &PartitionKey, key: &[u8]) -> Result<StoredPartition> {
         let Some(bytes) = self.state.partition(place)? else {
-            return Ok(StoredPartition {
-                update: PartitionUpdate::new(Arc::clone(self.table), key.to_vec()),
-                whole: false,
-                statics_written: false,
-                live_rows: 0,
-                shown: Shown::Never,
-                expires: None,
-            });
+            let update = PartitionUpdate::new(Arc::clone(self.table), key.to_vec());
+            return Ok(StoredPartition::unwritten(update));
         };
         let mut reader = StateReader::new(&bytes, self.table, key);
         let layout = reader.layout()?;
@@ -323,22 +307,22 @@ impl TableStep<'_, '_> {
             active_at(before, &self.order, view).marked_for_delete_at != active.marked_for_delete_at
         });
         let before = stored.shown;
+        let mut touched = work.named || work.due || scope.statics_touched || deleted;
         // What changed it may have come before anybody knew that the target has it, from another segment or another host.
-        let mut missed = false;
         if work.stored && before == Shown::Never {
             stored.shown = Shown::Stored;
-            missed = scope.statics_written;
+            touched |= partition.statics_written;
         }
-        let without = match stored.shown {
-            Shown::Stored if !active.is_live() => {
+        let may_have_missed = !touched && stored.shown == Shown::Stored;
+        let without = match active.is_live() {
+            false if may_have_missed => {
                 Some(self.lines.row(update.clone(), DeletionTime::LIVE, self.rules)?.digest)
             }
             _ => None,
         };
         let image = self.lines.row(update.clone(), active, self.rules)?;
-        missed |= without.is_some_and(|digest| digest != image.digest)
-            || stored.shown == Shown::Stored && image.digest.is_none();
-        let touched = work.named || work.due || scope.statics_touched || deleted || missed;
+        touched |= may_have_missed && image.digest.is_none()
+            || without.is_some_and(|digest| digest != image.digest);
         self.state.move_expiry(place, Some(row_key), stored.expires, image.expires)?;
         stored.expires = image.expires;
         if touched || matches!(stored.shown, Shown::Row(_) | Shown::Deleted) {

@@ -203,22 +203,8 @@ impl UpdateDecoder {
         Self { uint_deletion_time, tables: FxHashMap::default() }
     }
 
-    /// Reads the update of partition `key` of `table` at the cursor, which stands behind the key; `left_out` counts the cells
-    /// of dropped columns in it.
-    pub fn read(
-        &mut self,
-        r: &mut ByteReader<'_>,
-        id: TableId,
-        table: &Arc<TableMetadata>,
-        key: &[u8],
-        left_out: &mut CellsLeftOut,
-    ) -> Result<PartitionUpdate, UpdateError> {
-        let mut update = PartitionUpdate::new(Arc::clone(table), Vec::new());
-        self.read_into(r, id, table, key, left_out, &mut update)?;
-        Ok(update)
-    }
-
-    /// The same in the memory of `update`, which may be any; it is of no use if this fails.
+    /// Reads the update of partition `key` of `table` at the cursor, which stands behind the key, into the memory of `update`,
+    /// which may be any; it is of no use if this fails. `left_out` counts the cells of dropped columns in it.
     pub fn read_into(
         &mut self,
         r: &mut ByteReader<'_>,
